@@ -1,0 +1,47 @@
+"""What every package of huggingface-lifecycle needs.
+
+Errors, settings, logging, progress, retries, safe files, digests and redaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hfl_core._lazy import lazy_exports
+from hfl_core._version import __version__
+
+if TYPE_CHECKING:
+    from hfl_core.errors import AuthError as AuthError
+    from hfl_core.errors import ConfigError as ConfigError
+    from hfl_core.errors import ConflictError as ConflictError
+    from hfl_core.errors import DiskSpaceError as DiskSpaceError
+    from hfl_core.errors import HflError as HflError
+    from hfl_core.errors import IncompatibleStateError as IncompatibleStateError
+    from hfl_core.errors import IntegrityError as IntegrityError
+    from hfl_core.errors import MissingExtraError as MissingExtraError
+    from hfl_core.errors import NetworkError as NetworkError
+    from hfl_core.errors import NotFoundError as NotFoundError
+    from hfl_core.errors import PermissionDeniedError as PermissionDeniedError
+    from hfl_core.errors import RateLimitError as RateLimitError
+    from hfl_core.errors import ValidationError as ValidationError
+
+_EXPORTS = {
+    "AuthError": ".errors",
+    "ConfigError": ".errors",
+    "ConflictError": ".errors",
+    "DiskSpaceError": ".errors",
+    "HflError": ".errors",
+    "IncompatibleStateError": ".errors",
+    "IntegrityError": ".errors",
+    "MissingExtraError": ".errors",
+    "NetworkError": ".errors",
+    "NotFoundError": ".errors",
+    "PermissionDeniedError": ".errors",
+    "RateLimitError": ".errors",
+    "ValidationError": ".errors",
+    "lazy_exports": "._lazy",
+}
+
+__all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
+
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)
