@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from hfl_metadata import _privacy
@@ -15,9 +13,9 @@ TOKEN = "hf_" + "aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567"
 def alice(monkeypatch):
     monkeypatch.setenv("HOME", "/srv/people/alice")
     monkeypatch.setenv("LOGNAME", "alice")
-    _privacy._identity.cache_clear()
+    _privacy._user_pattern.cache_clear()
     yield
-    _privacy._identity.cache_clear()
+    _privacy._user_pattern.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +43,7 @@ def test_homes_and_the_user_s_name_become_a_tilde(text, expected):
 def test_a_generic_account_is_not_a_person(monkeypatch):
     monkeypatch.setenv("LOGNAME", "root")
     monkeypatch.setenv("HOME", "/root")
-    _privacy._identity.cache_clear()
+    _privacy._user_pattern.cache_clear()
     assert _privacy.private_text("/data/root/x of /root/y") == "/data/root/x of ~/y"
 
 
@@ -57,8 +55,7 @@ def test_an_account_without_an_entry_is_no_reason_to_fail(monkeypatch):
         raise KeyError("uid not found")
 
     monkeypatch.setattr("pwd.getpwuid", absent)
-    monkeypatch.setattr(Path, "home", absent)
-    _privacy._identity.cache_clear()
+    _privacy._user_pattern.cache_clear()
     assert _privacy.private_text("/home/alice/x") == "~/x"
 
 
@@ -80,6 +77,14 @@ def test_the_value_after_a_secret_option_is_masked():
 def test_a_name_that_only_sounds_secret_keeps_its_value():
     assert _privacy.private_value("use_cls_token", "True") == "True"
     assert _privacy.private_value("num_memory_tokens", "16") == "16"
+
+
+def test_a_passphrase_of_several_words_is_masked_whole():
+    assert _privacy.private_value("password", "correct horse battery") == "***"
+
+
+def test_an_address_of_a_revision_is_not_taken_for_credentials():
+    assert _privacy.private_text("hf://gpt2@main") == "hf://gpt2@main"
 
 
 @pytest.mark.parametrize(

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import functools
 import getpass
+import json
 import re
-from pathlib import Path
 from typing import Sequence
 
 from hfl_core import redact
 
+_MASK = "***"
+
 # Accounts that machines come with. They say nothing about a person, and as words ("data",
 # "root") they are common enough that replacing them would damage the record.
-_GENERIC = frozenset(
-    [
-        "admin",
-        "administrator",
-        "app",
-        "azureuser",
-        "data",
-        "debian",
-        "docker",
-        "ec2-user",
-        "guest",
-        "jovyan",
-        "nobody",
-        "root",
-        "runner",
-        "sagemaker-user",
-        "ubuntu",
-        "user",
-        "vagrant",
-        "vscode",
-    ]
-)
+_GENERIC = {
+    *("admin", "administrator", "app", "azureuser", "data", "debian", "docker", "ec2-user"),
+    *("guest", "jovyan", "nobody", "root", "runner", "sagemaker-user", "ubuntu", "user"),
+    *("vagrant", "vscode"),
+}
 
-_ANY_HOME = re.compile(r"(?<![\w.~-])(?:/home/|/Users/|[A-Za-z]:[\\/]Users[\\/])[^/\\\s'\":,;]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
@@ -46,24 +30,23 @@ def private_text(text: str) -> str:
         text: Anything that goes into a record.
 
     Returns:
-        The text with secrets masked (`hfl_core.redact`), credentials in addresses removed, and
-        home directories and the name of the current user replaced by ``~``.
+        The text with secrets masked and home directories replaced by ``~`` (`hfl_core.redact`),
+        and the name of the current user, where it stands alone, replaced by ``~``.
 
     Example:
         >>> private_text("/home/alice/data/train.csv")
         '~/data/train.csv'
     """
-    text = redact(_CREDENTIALS.sub("", text))
-    for pattern in _identity():
-        text = pattern.sub("~", text)
-    return _ANY_HOME.sub("~", text)
+    text = redact(text)
+    user = _user_pattern()
+    return text if user is None else user.sub("~", text)
 
 
 def private_value(name: str, value: str) -> str:
     """Remove from a named value what `private_text` removes, and mask it whole if secret.
 
     Whether a name announces a secret is `hfl_core.redact`'s knowledge: it is asked about the
-    two joined, as they would stand in a file.
+    two joined, quoted so that a passphrase of several words is one value.
 
     Args:
         name: The key, or the option on a command line.
@@ -72,11 +55,8 @@ def private_value(name: str, value: str) -> str:
     Returns:
         What may be recorded.
     """
-    joined = f"{name}={value}"
-    masked = redact(joined)
-    if masked != joined and redact(value) == value:
-        return masked.partition("=")[2] if masked.startswith(f"{name}=") else masked
-    return private_text(value)
+    quoted = redact(f"{name}={json.dumps(value)}")
+    return _MASK if quoted == f'{name}="{_MASK}"' else private_text(value)
 
 
 def private_command(arguments: Sequence[str]) -> list[str]:
@@ -113,34 +93,15 @@ def without_credentials(address: str) -> str:
         >>> without_credentials("https://me:secret@example.com/team/code.git")
         'https://example.com/team/code.git'
     """
-    return private_text(address)
+    return private_text(_CREDENTIALS.sub("", address))
 
 
 @functools.lru_cache(maxsize=1)
-def _identity() -> tuple[re.Pattern[str], ...]:
-    patterns = []
-    home = _home()
-    if home is not None:
-        # The boundaries keep /home/al from eating the start of /home/alice, and /root from
-        # eating the end of /data/root.
-        patterns.append(re.compile(r"(?<![\w.~-])" + re.escape(home) + r"(?![\w.-])"))
-    user = _user()
-    if user is not None:
-        patterns.append(re.compile(r"(?<![\w.-])" + re.escape(user) + r"(?![\w-]|\.\w)"))
-    return tuple(patterns)
-
-
-def _home() -> str | None:
-    try:
-        home = str(Path.home())
-    except (RuntimeError, KeyError):  # an account without an entry, as containers have
-        return None
-    return home if len(home) > 1 else None
-
-
-def _user() -> str | None:
+def _user_pattern() -> re.Pattern[str] | None:
     try:
         user = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # no variable and no entry
+    except (ImportError, KeyError, OSError):  # no variable and no entry, as containers have it
         return None
-    return user if len(user) > 1 and user.lower() not in _GENERIC else None
+    if len(user) < 2 or user.lower() in _GENERIC:
+        return None
+    return re.compile(r"(?<![\w.-])" + re.escape(user) + r"(?![\w-]|\.\w)")
