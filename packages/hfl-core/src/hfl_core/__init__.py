@@ -11,6 +11,16 @@ from hfl_core._lazy import lazy_exports
 from hfl_core._version import __version__
 
 if TYPE_CHECKING:
+    from hfl_core._digest import Digest as Digest
+    from hfl_core._digest import digest_file as digest_file
+    from hfl_core._digest import new_digest as new_digest
+    from hfl_core._files import Files as Files
+    from hfl_core._files import FileWriter as FileWriter
+    from hfl_core._files import read_secret as read_secret
+    from hfl_core._files import require_free_space as require_free_space
+    from hfl_core._files import translated_os_errors as translated_os_errors
+    from hfl_core._files import write_atomically as write_atomically
+    from hfl_core._files import write_secret as write_secret
     from hfl_core.errors import AuthError as AuthError
     from hfl_core.errors import ConfigError as ConfigError
     from hfl_core.errors import ConflictError as ConflictError
@@ -29,7 +39,10 @@ _EXPORTS = {
     "AuthError": ".errors",
     "ConfigError": ".errors",
     "ConflictError": ".errors",
+    "Digest": "._digest",
     "DiskSpaceError": ".errors",
+    "FileWriter": "._files",
+    "Files": "._files",
     "HflError": ".errors",
     "IncompatibleStateError": ".errors",
     "IntegrityError": ".errors",
@@ -39,7 +52,14 @@ _EXPORTS = {
     "PermissionDeniedError": ".errors",
     "RateLimitError": ".errors",
     "ValidationError": ".errors",
+    "digest_file": "._digest",
     "lazy_exports": "._lazy",
+    "new_digest": "._digest",
+    "read_secret": "._files",
+    "require_free_space": "._files",
+    "translated_os_errors": "._files",
+    "write_atomically": "._files",
+    "write_secret": "._files",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
