@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfl_core._lazy import lazy_exports
+from hfl_core._lazy import lazy_exports as lazy_exports
 from hfl_core._version import __version__
 
 if TYPE_CHECKING:

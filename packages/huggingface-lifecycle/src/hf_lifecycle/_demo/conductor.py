@@ -6,7 +6,7 @@ import dataclasses
 import random
 import time
 from pathlib import Path
-from typing import Callable, Iterable, Protocol
+from typing import Any, Callable, Iterable, Protocol
 
 from hf_lifecycle._demo.process import Event, TrainingProcess
 from hfl_core import HflError
@@ -27,8 +27,11 @@ class Audience(Protocol):
     def tell(self, text: str) -> None:
         """Say one sentence."""
 
-    def advance(self, step: int, steps: int) -> None:
-        """Show how far the training is."""
+    def begin(self, description: str, steps: int) -> None:
+        """Show that a training of so many steps begins."""
+
+    def advance(self, step: int) -> None:
+        """Show how far it is; after a kill, steps come again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Kill:
         batch: How many batches of that epoch it had trained on.
         debris: What the killed save left in the staging folder, by name.
         resumed_from: The checkpoint from which the next process went on; None for the beginning.
-        lost_steps: Steps that had to be done again.
+        repeated_steps: Steps that had to be done again.
     """
 
     moment: str
@@ -50,8 +53,8 @@ class Kill:
     epoch: int
     batch: int
     debris: list[str]
-    resumed_from: str | None
-    lost_steps: int
+    resumed_from: str | None = None
+    repeated_steps: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +65,14 @@ class Training:
         run: Where its checkpoints are.
         steps: Steps from the beginning to the end.
         accuracy: On the test images, at the end.
+        kept: The checkpoints that are left, and why.
         kills: What it went through.
     """
 
     run: Path
     steps: int
     accuracy: float
+    kept: list[dict[str, Any]]
     kills: list[Kill]
 
 
@@ -83,7 +88,8 @@ def train_undisturbed(run: Path, log: Path, audience: Audience) -> Training:
         The training.
     """
     with TrainingProcess(run, log) as training:
-        return _finish(training, _start(training), run, [], audience)
+        audience.begin("Undisturbed", _start(training)["steps"])
+        return _finish(training, run, [], audience)
 
 
 def train_with_kills(run: Path, log: Path, seed: int, audience: Audience) -> Training:
@@ -111,7 +117,7 @@ class _Conductor:
         self._moments = random.Random(seed)  # noqa: S311  # moments, not secrets
         self._audience = audience
         self._kills: list[Kill] = []
-        self._pending: Callable[[Event], Kill] | None = None
+        self._last: Kill | None = None
 
     def conduct(self) -> Training:
         # Fractions of the training: the kills in mid-epoch come first, so that every save of the
@@ -122,9 +128,8 @@ class _Conductor:
         while not self._kill_during_save(earliest):
             self._audience.tell("The save was quicker than the kill: it is complete. Once more.")
         with TrainingProcess(self._run, self._log) as training:
-            return _finish(
-                training, self._resume(training), self._run, self._kills, self._audience
-            )
+            self._resume(training)
+            return _finish(training, self._run, self._kills, self._audience)
 
     def _kill_in_mid_epoch(self, first: float, last: float) -> None:
         with TrainingProcess(self._run, self._log) as training:
@@ -144,8 +149,7 @@ class _Conductor:
             before = _names(staging)
             step = _watch(
                 training,
-                lambda done: done >= earliest * start["steps"]
-                and bool(_names(staging) - before),
+                lambda done: done >= earliest * start["steps"] and bool(_names(staging) - before),
                 start,
                 self._audience,
             )
@@ -156,33 +160,25 @@ class _Conductor:
 
     def _record(self, moment: str, step: int, start: Event, debris: list[str]) -> None:
         epoch, batch = divmod(step, start["steps_per_epoch"])
-        self._audience.tell(
-            f"Killed {moment}, at step {step} (batch {batch} of {start['steps_per_epoch']} in "
-            f"epoch {epoch})." + (f" It left {', '.join(debris)} unfinished." if debris else "")
-        )
-
-        def resumed(next_start: Event) -> Kill:
-            return Kill(
-                moment=moment,
-                step=step,
-                epoch=epoch,
-                batch=batch,
-                debris=debris,
-                resumed_from=next_start["resumed_from"],
-                lost_steps=step - next_start["step"],
-            )
-
-        self._pending = resumed
+        self._last = Kill(moment, step, epoch, batch, debris)
+        left = f" It left {', '.join(debris)} unfinished." if debris else ""
+        self._audience.tell(f"Killed {moment}: step {step}, batch {batch} of epoch {epoch}.{left}")
 
     def _resume(self, training: TrainingProcess) -> Event:
         start = _start(training)
-        if self._pending is not None:
-            kill = self._pending(start)
-            self._pending = None
-            self._kills.append(kill)
-            self._audience.tell(
-                f"Resumed from {kill.resumed_from or 'the beginning'}; {kill.lost_steps} steps to repeat."
-            )
+        if self._last is None:
+            self._audience.begin("With kills", start["steps"])
+            return start
+        kill = dataclasses.replace(
+            self._last,
+            resumed_from=start["resumed_from"],
+            repeated_steps=self._last.step - start["step"],
+        )
+        self._kills.append(kill)
+        self._audience.tell(
+            f"Resumed from {kill.resumed_from or 'the beginning'}; "
+            f"{kill.repeated_steps} steps to do again."
+        )
         return start
 
 
@@ -211,35 +207,35 @@ def _watch(
                 hint="The machine may be very busy; run it again.",
             )
         step = event["step"]
-        audience.advance(step, start["steps"])
+        audience.advance(step)
     return step
 
 
 def _finish(
-    training: TrainingProcess, start: Event, run: Path, kills: list[Kill], audience: Audience
+    training: TrainingProcess, run: Path, kills: list[Kill], audience: Audience
 ) -> Training:
     while True:
         event = training.next_event(timeout=_PATIENCE)
         if event is None:
             raise _hung()
-        audience.advance(event["step"], start["steps"])
+        audience.advance(event["step"])
         if event["event"] == "end":
             training.wait()
-            return Training(run, event["step"], event["accuracy"], kills)
+            return Training(run, event["step"], event["accuracy"], event["kept"], kills)
 
 
 def _is_in_the_middle(step: int, start: Event) -> bool:
     # A few steps pass between the decision and the end of the process.
     margin = 5
-    batch, since_save = step % start["steps_per_epoch"], step % start["save_every"]
-    return (
-        margin <= batch <= start["steps_per_epoch"] - 2 * margin
-        and margin <= since_save <= start["save_every"] - 2 * margin
-    )
+    batch: int = step % start["steps_per_epoch"]
+    since_save: int = step % start["save_every"]
+    latest_batch: int = start["steps_per_epoch"] - 2 * margin
+    latest_since: int = start["save_every"] - 2 * margin
+    return margin <= batch <= latest_batch and margin <= since_save <= latest_since
 
 
 def _last_step(events: Iterable[Event], step: int) -> int:
-    return max([step, *(event["step"] for event in events)])
+    return max([step, *(int(event["step"]) for event in events)])
 
 
 def _names(folder: Path) -> set[str]:

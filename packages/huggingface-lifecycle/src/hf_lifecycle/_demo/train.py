@@ -83,7 +83,9 @@ def evaluate(model: nn.Module, part: tuple[torch.Tensor, torch.Tensor]) -> tuple
 
 def say(event: str, **facts: Any) -> None:
     """Print what happened, at once, for whoever watches."""
-    print(json.dumps({"event": event, **facts}), flush=True)  # noqa: T201  # a program, not a library
+    print(
+        json.dumps({"event": event, **facts}), flush=True
+    )  # noqa: T201  # a program, not a library
 
 
 def train(directory: str) -> None:
@@ -103,7 +105,7 @@ def train(directory: str) -> None:
     def train_step(images: torch.Tensor, labels: torch.Tensor) -> float:
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         scheduler.step()
         return loss.item()
@@ -131,7 +133,23 @@ def train(directory: str) -> None:
                 metrics["eval_loss"], _ = evaluate(model, data.validation)
             checkpoints.step(state, **metrics)
             say("step", step=state.step, loss=metrics["loss"])
-    say("end", step=state.step, accuracy=evaluate(model, data.test)[1])
+        checkpoints.wait()
+        plan = checkpoints.clean(dry_run=True)
+    say(
+        "end",
+        step=state.step,
+        accuracy=evaluate(model, data.test)[1],
+        kept=[
+            {
+                "name": decision.checkpoint.name,
+                "step": decision.checkpoint.step,
+                "eval_loss": decision.checkpoint.metrics["eval_loss"],
+                "bytes": decision.checkpoint.size,
+                "why": decision.reason,
+            }
+            for decision in (*plan.keep, *plan.protected)
+        ],
+    )
 
 
 if __name__ == "__main__":
