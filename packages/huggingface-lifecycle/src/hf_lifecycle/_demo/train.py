@@ -83,9 +83,8 @@ def evaluate(model: nn.Module, part: tuple[torch.Tensor, torch.Tensor]) -> tuple
 
 def say(event: str, **facts: Any) -> None:
     """Print what happened, at once, for whoever watches."""
-    print(
-        json.dumps({"event": event, **facts}), flush=True
-    )  # noqa: T201  # a program, not a library
+    line = json.dumps({"event": event, **facts})
+    print(line, flush=True)  # noqa: T201  # a program, not a library
 
 
 def train(directory: str) -> None:
