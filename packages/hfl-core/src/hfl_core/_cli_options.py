@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from typing import Any
 
 import click
@@ -68,6 +69,17 @@ class _SharedGroup(click.Group):
             return None
         state = self._shared_state
         return _extended(command, _options(state, hidden=True), state)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not ctx.resilient_parsing and self.get_command(ctx, name) is None:
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
+            if near:
+                guesses = " or ".join(f"'{each}'" for each in near)
+                raise click.UsageError(f"No such command '{name}'. Did you mean {guesses}?", ctx)
+        return super().resolve_command(ctx, args)
 
 
 def _options(state: SharedState, *, hidden: bool) -> list[click.Option]:

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+_PART = 8192
+
 
 def use_color(stream: TextIO) -> bool:
     """Say whether colour may be written to a stream.
@@ -51,8 +53,12 @@ def console(stream: TextIO) -> Any:
 def echo(text: str, stream: TextIO | None = None) -> None:
     """Write one line to stdout, or to another stream."""
     target = sys.stdout if stream is None else stream
-    target.write(f"{text}\n")
-    target.flush()
+    line = f"{text}\n"
+    # CPython reports success for one large write of which only a part reached a pipe whose reader
+    # left; the write after it fails. So a long text goes out in parts.
+    for start in range(0, len(line), _PART):
+        target.write(line[start : start + _PART])
+        target.flush()
 
 
 def _wish() -> str:

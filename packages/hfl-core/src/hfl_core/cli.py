@@ -107,10 +107,11 @@ def main_for(command: click.Command) -> Callable[[], None]:
         state.is_debug = os.environ.get("HFL_DEBUG", "").lower() not in {"", "0", "false", "no"}
         _tolerate_narrow_encodings()
         prog = _program_name(command)
-        _complete_and_exit_if_asked(command, prog)
+        extended = with_shared_options(command, state)
+        _complete_and_exit_if_asked(extended, prog)
         configure(state)
         try:
-            _run(with_shared_options(command, state), prog)
+            _run(extended, prog)
         except Exception as error:  # noqa: BLE001  # errors become exit codes here
             _leave(_report(error, state))
         except KeyboardInterrupt:
