@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from hfl_core import HflError
 from hfl_core.cli import Output, format_option, main_for
 
 __all__ = ["demo", "main"]
@@ -34,7 +33,7 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
     on. Then the same training runs undisturbed, and the two final checkpoints are compared bit by
     bit. The exit code says whether they are the same.
     """
-    from hf_lifecycle._demo.report import show
+    from hf_lifecycle._demo.report import require_identical, show
     from hf_lifecycle._demo.spectator import Spectator
     from hf_lifecycle._demo.stage import perform
 
@@ -46,11 +45,7 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
             keep=keep,
         )
     show(report, output)
-    if not report.identical:
-        raise HflError(
-            "The two trainings did not end with the same bits.",
-            hint=f"To look closer: hfl demo --seed {report.seed} --directory DIRECTORY",
-        )
+    require_identical(report)
 
 
 main = main_for(demo)

@@ -146,15 +146,15 @@ class _Conductor:
         staging = self._run / ".staging"
         with TrainingProcess(self._run, self._log) as training:
             start = self._resume(training)
-            before = _names(staging)
+            before = _saves_under_way(staging)
             step = _watch(
                 training,
-                lambda done: done >= earliest * start["steps"] and bool(_names(staging) - before),
+                lambda done: done >= earliest * start["steps"] and bool(_saves_under_way(staging) - before),
                 start,
                 self._audience,
             )
             step = _last_step(training.kill(), step)
-            debris = sorted(_names(staging) - before)
+            debris = sorted(_saves_under_way(staging) - before)
             self._record(DURING_SAVE if debris else "just after a save", step, start, debris)
             return bool(debris)
 
@@ -238,9 +238,10 @@ def _last_step(events: Iterable[Event], step: int) -> int:
     return max([step, *(int(event["step"]) for event in events)])
 
 
-def _names(folder: Path) -> set[str]:
+def _saves_under_way(folder: Path) -> set[str]:
     try:
-        return {entry.name for entry in folder.iterdir()}
+        # Beside each of these folders lies a file that says which process is at work on it.
+        return {entry.name for entry in folder.iterdir() if entry.is_dir()}
     except FileNotFoundError:  # no save has begun yet
         return set()
 

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 from hf_lifecycle._demo.comparison import Comparison, compare_runs
 from hf_lifecycle._demo.conductor import Training
+from hfl_core import HflError
 from hfl_core.cli import Output, human_bytes
 
 
@@ -123,6 +124,22 @@ def show(report: DemoReport, output: Output) -> None:
         show={"bytes": human_bytes, "digests": _short},
     )
     output.record(_summary(report))
+
+
+def require_identical(report: DemoReport) -> None:
+    """Turn a failed proof into an error, and so into an exit code.
+
+    Args:
+        report: The facts.
+
+    Raises:
+        HflError: The two trainings did not end with the same bits.
+    """
+    if not report.identical:
+        raise HflError(
+            f"The two trainings did not end with the same bits: {'; '.join(report.differences)}.",
+            hint=f"To look closer: hfl demo --seed {report.seed} --directory DIRECTORY",
+        )
 
 
 def _short(digests: Mapping[str, str]) -> str:
