@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfl_core._lazy import lazy_exports
+from hfl_core._lazy import lazy_exports as lazy_exports
 from hfl_core._version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from hfl_core._files import translated_os_errors as translated_os_errors
     from hfl_core._files import write_atomically as write_atomically
     from hfl_core._files import write_secret as write_secret
+    from hfl_core._log import configure_logging as configure_logging
+    from hfl_core._log import get_logger as get_logger
+    from hfl_core._progress import Progress as Progress
+    from hfl_core._redact import redact as redact
+    from hfl_core._retry import RetryPolicy as RetryPolicy
+    from hfl_core._settings import Settings as Settings
+    from hfl_core._settings_files import load_settings as load_settings
+    from hfl_core._timing import Timer as Timer
     from hfl_core.errors import AuthError as AuthError
     from hfl_core.errors import ConfigError as ConfigError
     from hfl_core.errors import ConflictError as ConflictError
@@ -50,12 +58,20 @@ _EXPORTS = {
     "NetworkError": ".errors",
     "NotFoundError": ".errors",
     "PermissionDeniedError": ".errors",
+    "Progress": "._progress",
     "RateLimitError": ".errors",
+    "RetryPolicy": "._retry",
+    "Settings": "._settings",
+    "Timer": "._timing",
     "ValidationError": ".errors",
+    "configure_logging": "._log",
     "digest_file": "._digest",
+    "get_logger": "._log",
     "lazy_exports": "._lazy",
+    "load_settings": "._settings_files",
     "new_digest": "._digest",
     "read_secret": "._files",
+    "redact": "._redact",
     "require_free_space": "._files",
     "translated_os_errors": "._files",
     "write_atomically": "._files",
