@@ -149,7 +149,8 @@ class _Conductor:
             before = _saves_under_way(staging)
             step = _watch(
                 training,
-                lambda done: done >= earliest * start["steps"] and bool(_saves_under_way(staging) - before),
+                lambda done: done >= earliest * start["steps"]
+                and bool(_saves_under_way(staging) - before),
                 start,
                 self._audience,
             )
