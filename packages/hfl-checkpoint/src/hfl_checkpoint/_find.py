@@ -1,0 +1,70 @@
+"""Which checkpoint is meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Sequence, Union
+
+from hfl_checkpoint._checkpoint import Checkpoint
+from hfl_checkpoint._retention import ranked
+from hfl_checkpoint.errors import CheckpointNotFoundError
+from hfl_core import ConfigError
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+Which = Union[str, int, Checkpoint]
+
+
+def find(
+    which: Which,
+    checkpoints: Sequence[Checkpoint],
+    *,
+    directory: str,
+    mode: Literal["min", "max"] = "min",
+) -> Checkpoint:
+    """Find one checkpoint among a run's.
+
+    Args:
+        which: ``"latest"``, ``"best:<metric>"`` (``"best:<metric>:max"`` when more is better), a step,
+            a name or label, or a `Checkpoint`.
+        checkpoints: The run's, oldest first.
+        directory: The run's directory, for the message.
+        mode: What is best, where `which` does not say.
+
+    Raises:
+        CheckpointNotFoundError: There is none; the message says which ones exist.
+        ConfigError: `which` is of another type.
+    """
+    if isinstance(which, Checkpoint):
+        found = [item for item in checkpoints if item.name == which.name]
+        wanted = f"called {which.name!r}"
+    elif isinstance(which, bool) or not isinstance(which, (str, int)):
+        raise ConfigError(
+            f"A checkpoint cannot be named by {which!r}.",
+            hint="Pass 'latest', 'best:<metric>', a step, a name or a label.",
+        )
+    elif which == "latest":
+        found, wanted = list(checkpoints), "at all"
+    elif isinstance(which, int):
+        found = [item for item in checkpoints if item.step == which]
+        wanted = f"for step {which}"
+    elif which.startswith("best:"):
+        found, wanted = _best(which, checkpoints, mode)
+    else:
+        found = [item for item in checkpoints if item.name == which or which in item.labels]
+        wanted = f"called {which!r}"
+    if not found:
+        raise CheckpointNotFoundError(
+            wanted, directory=directory, available=[item.name for item in checkpoints]
+        )
+    return found[-1]
+
+
+def _best(
+    which: str, checkpoints: Sequence[Checkpoint], mode: Literal["min", "max"]
+) -> tuple[List[Checkpoint], str]:
+    metric = which[len("best:") :]
+    for suffix in (":min", ":max"):
+        if metric.endswith(suffix):
+            metric, mode = metric[: -len(suffix)], "max" if suffix == ":max" else "min"
+    return list(ranked(checkpoints, metric, mode))[:1], f"with a value of {metric!r}"
