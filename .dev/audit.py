@@ -37,15 +37,15 @@ def ask(requirements: Path) -> dict[str, list[dict[str, str]]] | None:
 
 
 def main() -> int:
+    """Ask about everything in the lock that this Python would install, and print what is known."""
     with tempfile.TemporaryDirectory(prefix="hfl-") as folder:
         everything = Path(folder) / "requirements.txt"
         export = [*EXPORT.split(), str(everything)]
         subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         # One question first: where it stays unanswered there is no point in asking 200 more.
         probe = Path(folder) / "probe.txt"
-        probe.write_text(
-            everything.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8"
-        )
+        lines = everything.read_text(encoding="utf-8").splitlines()
+        probe.write_text(next(line for line in lines if ";" not in line) + "\n", encoding="utf-8")
         answers = ask(everything) if ask(probe) is not None else None
     if answers is None:
         print("pip-audit: NOT RUN, no advisory service answers from here", file=sys.stderr)

@@ -20,6 +20,7 @@ DATA = ROOT / ".coverage-data"
 
 
 def start() -> int:
+    """Remove old data and see to it that child processes are measured."""
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir()
     site_packages = Path(sysconfig.get_paths()["purelib"])
@@ -31,6 +32,7 @@ def start() -> int:
 
 
 def report() -> int:
+    """Print a line per package; return 1 if one of them is below the floor."""
     if not any(DATA.glob("run*")):
         print("coverage: nothing was recorded; run the tests through `make test`.", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ OPTIONS = {"huggingface-lifecycle": ["--ignore", "DEP002"]}
 
 
 def main() -> int:
+    """Run deptry in each package named on the command line."""
     failed = []
     for package in sys.argv[1:]:
         command = [sys.executable, "-m", "deptry", "--no-ansi", *OPTIONS.get(package, []), "src"]

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(script: Path, *, show: bool, timeout: float) -> bool:
+    """Run one script; print its outcome, and its output if asked for or if it failed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hfl-") as folder:
         try:
@@ -46,6 +47,7 @@ def run(script: Path, *, show: bool, timeout: float) -> bool:
 
 
 def main() -> int:
+    """Run the scripts of the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--show", action="store_true", help="print what the scripts print")
