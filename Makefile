@@ -9,6 +9,8 @@ SHELL := /bin/sh
 PACKAGES := $(sort $(notdir $(wildcard packages/*)))
 SOURCES := $(sort $(wildcard packages/*/src))
 WORKERS ?= 2
+# Per cent of lines and branches that every package's tests must reach.
+FLOOR ?= 90
 OLDEST := 3.8
 
 UV := sh .dev/uv
@@ -69,7 +71,7 @@ bandit: sync-lint
 
 security: bandit  ## Scan the code (bandit) and the locked dependencies (pip-audit)
 	@$(SYNC) --group security
-	@$(RUN) python .dev/audit.py
+	@$(RUN) python .dev/audit.py $(ARGS)
 
 ##@ Tests
 .PHONY: test test-oldest test-newest e2e
@@ -77,7 +79,7 @@ test: sync-test  ## Run all tests; every package must be covered to 90 % or more
 	@$(RUN) python .dev/coverage_floor.py start
 	@COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" COVERAGE_FILE="$(CURDIR)/.coverage-data/run" \
 		$(CLEAN_ENV) $(RUN) $(PYTEST) $(TESTS) $(ARGS)
-	@$(RUN) python .dev/coverage_floor.py report
+	@$(RUN) python .dev/coverage_floor.py report --floor $(FLOOR)
 
 # help: test-<package> = Run one package's tests with that package alone installed (test-hfl-auth, …)
 PACKAGE_TESTS := $(addprefix test-,$(PACKAGES))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -14,7 +15,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-FLOOR = 90.0
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / ".coverage-data"
 
@@ -31,7 +31,7 @@ def start() -> int:
     return 0
 
 
-def report() -> int:
+def report(floor: float) -> int:
     """Print a line per package; return 1 if one of them is below the floor."""
     if not any(DATA.glob("run*")):
         print("coverage: nothing was recorded; run the tests through `make test`.", file=sys.stderr)
@@ -63,9 +63,9 @@ def report() -> int:
             summary["covered_lines"] + summary["covered_branches"] for summary in summaries
         )
         percent = 100.0 if lines + branches == 0 else 100.0 * covered / (lines + branches)
-        mark = "" if percent >= FLOOR else f"  below {FLOOR:.0f} %"
+        mark = "" if percent >= floor else f"  below {floor:.0f} %"
         print(f"{package.name:<24} {lines:>7} {branches:>9} {percent:>7.1f} %{mark}")
-        if percent < FLOOR:
+        if percent < floor:
             too_low.append(package.name)
     if too_low:
         print(
@@ -74,12 +74,18 @@ def report() -> int:
             file=sys.stderr,
         )
         return 1
-    print(f"coverage: every package at {FLOOR:.0f} % or more")
+    print(f"coverage: every package at {floor:.0f} % or more")
     return 0
 
 
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["start", "report"])
+    parser.add_argument("--floor", type=float, default=90.0, help="per cent, for each package")
+    arguments = parser.parse_args()
+    return start() if arguments.command == "start" else report(arguments.floor)
+
+
 if __name__ == "__main__":
-    commands = {"start": start, "report": report}
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:
-        sys.exit(f"usage: {sys.argv[0]} start|report")
-    sys.exit(commands[sys.argv[1]]())
+    sys.exit(main())
