@@ -39,7 +39,7 @@ demo: sync-test  ## Train, kill, resume and publish on this machine; needs no ac
 	@$(CLEAN_ENV) $(RUN) hfl demo $(ARGS)
 
 install:  ## Install all packages and the development tools into .venv
-	@$(SYNC) --group test $$($(UV) run --no-sync --no-project python .dev/groups.py)
+	@$(SYNC) --group test $$($(UV) run --no-project python .dev/groups.py)
 	@echo "Ready: .venv holds all packages. Try: .dev/uv run hfl --help"
 
 hooks: sync-lint  ## Install the git hooks (they call the targets below)
@@ -74,7 +74,7 @@ security: bandit  ## Scan the code (bandit) and the locked dependencies (pip-aud
 	@$(RUN) python .dev/audit.py $(ARGS)
 
 ##@ Tests
-.PHONY: test test-oldest test-newest e2e
+.PHONY: test test-each test-oldest test-newest e2e
 test: sync-test  ## Run all tests; every package must be covered to 90 % or more
 	@$(RUN) python .dev/coverage_floor.py start
 	@COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" COVERAGE_FILE="$(CURDIR)/.coverage-data/run" \
@@ -87,6 +87,8 @@ PACKAGE_TESTS := $(addprefix test-,$(PACKAGES))
 $(PACKAGE_TESTS): test-%:
 	@UV_PROJECT_ENVIRONMENT=.venv-package $(UV) sync --quiet --locked --package $* --all-extras --group test
 	@UV_PROJECT_ENVIRONMENT=.venv-package $(CLEAN_ENV) $(RUN) $(PYTEST) packages/$*/tests $(ARGS)
+
+test-each: $(PACKAGE_TESTS)  ## Run every package's tests with that package alone installed
 
 test-oldest:  ## Run all tests on Python 3.8 with the oldest dependencies that we allow
 	@python=$$(sh .dev/python $(OLDEST)) || { echo "NOT TESTED on $(OLDEST): no interpreter on this machine"; exit 1; }; \
@@ -118,7 +120,7 @@ bench: sync-test  ## Run the benchmarks and print what they measure
 	@$(CLEAN_ENV) $(RUN) python .dev/run_scripts.py --show benchmarks
 
 ##@ All of it, and releases
-.PHONY: check requirements requirements-check wheels clean
+.PHONY: check requirements requirements-check upgrade version-check wheels clean
 check: lint types imports bandit requirements-check docs examples test  ## Everything that has to pass before a change lands
 	@echo "check: everything passed"
 
@@ -128,8 +130,14 @@ requirements:  ## Write docs/install/requirements*.txt anew from the lock
 requirements-check:
 	@sh .dev/requirements check
 
+upgrade:  ## Move the lock to the newest dependencies
+	@$(UV) lock --upgrade
+
+version-check:
+	@$(UV) run --no-project python .dev/version_check.py "$(TAG)"
+
 wheels:  ## Build all wheels and sdists into dist/ and try each wheel alone
-	@$(UV) run --no-sync --no-project python .dev/wheels.py
+	@$(UV) run --no-project python .dev/wheels.py
 
 clean:  ## Remove everything that was built or installed in this checkout
 	@rm -rf .venv .venv-* .uv .cache .coverage .coverage.* .coverage-data dist site htmlcov \
