@@ -40,7 +40,9 @@ def run(script: Path, *, show: bool, timeout: float) -> bool:
             captured = error.stdout or ""
             output = captured if isinstance(captured, str) else captured.decode("utf-8", "replace")
             ok, outcome = False, f"FAILED (not done after {timeout:.0f} s)"
-    print(f"{script.relative_to(ROOT)}: {outcome}, {time.monotonic() - began:.1f} s", flush=True)
+    print(
+        f"{os.path.relpath(script, ROOT)}: {outcome}, {time.monotonic() - began:.1f} s", flush=True
+    )
     if output and (show or not ok):
         print("\n".join("    " + line for line in output.rstrip().splitlines()), flush=True)
     return ok

@@ -56,10 +56,14 @@ def needs(wheels: dict[str, Path], name: str) -> set[str]:
     waiting = [name]
     while waiting:
         with zipfile.ZipFile(wheels[waiting.pop()]) as wheel:
-            metadata = next(path for path in wheel.namelist() if path.endswith(".dist-info/METADATA"))
+            metadata = next(
+                path for path in wheel.namelist() if path.endswith(".dist-info/METADATA")
+            )
             headers = email.message_from_bytes(wheel.read(metadata))
         for requirement in headers.get_all("Requires-Dist", []):
-            other = requirement.split(";")[0].split("[")[0].strip().split("<")[0].split(">")[0].strip()
+            other = (
+                requirement.split(";")[0].split("[")[0].strip().split("<")[0].split(">")[0].strip()
+            )
             if other in wheels and other not in found and "extra ==" not in requirement:
                 found.add(other)
                 waiting.append(other)
@@ -102,7 +106,9 @@ def main() -> int:
     failed = []
     with tempfile.TemporaryDirectory(prefix="hfl-") as folder:
         constraints = Path(folder) / "constraints.txt"
-        export = "export --quiet --locked --all-packages --all-extras --no-emit-workspace --no-hashes"
+        export = (
+            "export --quiet --locked --all-packages --all-extras --no-emit-workspace --no-hashes"
+        )
         run(*UV, *export.split(), "--output-file", str(constraints))
         trial = Path(folder) / "trial.py"
         trial.write_text(TRIAL, encoding="utf-8")
