@@ -192,7 +192,7 @@ def _say(prefix: str, text: str, *, style: str = "") -> None:
     if prefix and style and use_color(sys.stderr):
         from rich.text import Text
 
-        console(sys.stderr).print(Text(prefix, style=style) + Text(safe), soft_wrap=True)
+        console(sys.stderr).print(Text.assemble((prefix, style), safe), soft_wrap=True)
         return
     echo(f"{prefix}{safe}", sys.stderr)
 
