@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow, and that is no failure.
+settings.register_profile("hfl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hfl")
 
 DEMO = Path(__file__).with_name("demo_command.py")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -243,7 +244,7 @@ def test_a_reader_that_leaves_ends_the_command_silently(
     clean_env: dict[str, str], demo_path: Path, format_: str
 ):
     process = subprocess.Popen(
-        [sys.executable, str(demo_path), "-q", "list", "50000", "--format", format_],
+        [sys.executable, str(demo_path), "-q", "list", "6000", "--format", format_],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=clean_env,
@@ -313,6 +314,8 @@ def on_terminal(
     os.close(slave)
     shown = b""
     while True:
+        if not select.select([master], [], [], 60)[0]:
+            process.kill()
         try:
             part = os.read(master, 65536)
         except OSError:  # how Linux says that the other end of a terminal is closed
@@ -320,7 +323,7 @@ def on_terminal(
         if not part:
             break
         shown += part
-        if keys and shown.rstrip().endswith(b":"):
+        if keys and b":" in shown:  # the question is there; readline may add control sequences
             os.write(master, keys)
             keys = b""
     os.close(master)
@@ -338,7 +341,7 @@ def test_a_terminal_gets_a_drawn_table_and_colour(demo_path: Path, clean_env: di
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"HFL_COLOR": "never"}, {"TERM": "dumb"}])
-@pytest.mark.parametrize("args", [["list", "2"], ["show"], ["fail", "known"], ["fail", "crash"]])
+@pytest.mark.parametrize("args", [["list", "2"], ["fail", "known"]])
 def test_colour_can_be_turned_off(
     demo_path: Path, clean_env: dict[str, str], env: dict[str, str], args: list[str]
 ):

@@ -62,12 +62,12 @@ def test_any_handler_sees_redacted_records_only(caplog: pytest.LogCaptureFixture
 
 def test_a_traceback_is_redacted_for_every_handler(caplog: pytest.LogCaptureFixture):
     try:
-        raise ValueError(f"bad token {SECRET}")
+        int(SECRET)
     except ValueError:
         get_logger("hfl_core.demo").exception("failed", stack_info=True)
     (record,) = caplog.records
     assert record.exc_info is None  # a handler that renders it itself would show the secret
-    assert "ValueError: bad token ***" in (record.exc_text or "")
+    assert "ValueError: invalid literal for int() with base 10: '***'" in (record.exc_text or "")
     assert SECRET not in caplog.text
     assert "Stack (most recent call last)" in caplog.text
 
@@ -158,7 +158,7 @@ def test_a_child_that_was_not_made_by_us_is_redacted_too(capsys: pytest.CaptureF
 def test_json_lines_carry_the_extras(capsys: pytest.CaptureFixture[str]):
     configure_logging(json=True)
     try:
-        raise OSError(SECRET)
+        Path(SECRET).read_text()
     except OSError:
         get_logger("hfl_core.demo").error(
             "failed ünïcode", exc_info=True, stack_info=True, extra={"step": 5, "path": Path("a/b")}
@@ -171,7 +171,7 @@ def test_json_lines_carry_the_extras(capsys: pytest.CaptureFixture[str]):
         "failed ünïcode",
     )
     assert (fields["step"], fields["path"]) == (5, "a/b")
-    assert "OSError: ***" in fields["exception"]
+    assert "No such file or directory: '***'" in fields["exception"]
     assert fields["stack"].startswith("Stack")
     assert fields["time"].endswith("Z")
 

@@ -110,7 +110,9 @@ class Output:
         if self.format == "yaml":
             import yaml
 
-            echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip("\n"))
+            # The dumper in C is ten times as fast; a build of PyYAML may lack it.
+            dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+            echo(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True).rstrip("\n"))
             return
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         if not _can_encode(text):

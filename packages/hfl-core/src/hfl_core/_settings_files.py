@@ -86,9 +86,7 @@ def find_project_file(directory: Path) -> Path | None:
     """
     for folder in _upwards(directory):
         candidate = folder / PROJECT_FILE
-        if os.path.isfile(
-            candidate
-        ):  # noqa: PTH113  # Path.is_file raises where nothing may be read
+        if _is_there(candidate):
             return candidate
     return None
 
@@ -124,8 +122,15 @@ def _upwards(directory: Path) -> Iterator[Path]:
         if folder != directory and _is_everybodys(folder):
             return
         yield folder
-        if folder == home or os.path.exists(folder / ".git"):
+        if folder == home or _is_there(folder / ".git"):
             return
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a folder on the way up that this user may not look into
+        return False
 
 
 def _is_everybodys(folder: Path) -> bool:
