@@ -313,9 +313,13 @@ def on_terminal(
     )
     os.close(slave)
     shown = b""
-    while True:
-        if not select.select([master], [], [], 60)[0]:
-            process.kill()
+    for _ in range(600):
+        if not select.select([master], [], [], 0.2)[0]:
+            # CPython misses a signal that comes between its prompt and its read, and a person
+            # presses Ctrl-C again then.
+            if b":" in shown and keys:
+                os.write(master, keys)
+            continue
         try:
             part = os.read(master, 65536)
         except OSError:  # how Linux says that the other end of a terminal is closed
@@ -323,9 +327,8 @@ def on_terminal(
         if not part:
             break
         shown += part
-        if keys and b":" in shown:  # the question is there; readline may add control sequences
-            os.write(master, keys)
-            keys = b""
+    else:
+        process.kill()
     os.close(master)
     return process.wait(60), shown.decode()
 
