@@ -119,6 +119,10 @@ class RngState(Component):
             "numpy": lambda: np.random.RandomState().set_state(decode_numpy(saved["numpy"])),
             "torch": lambda: torch.Generator().set_state(bytes_to_tensor(saved["torch"])),
         }
+        for kind in _ACCELERATORS:
+            for index, state in enumerate(saved[kind]):
+                device = torch.Generator(device=kind if kind == "mps" else f"{kind}:{index}")
+                trials[f"{kind}:{index}"] = _writing(GeneratorState(device), {"state": state})
         for name, each in self._generators.items():
             scratch, state = each.scratch(), saved["generators"][name]
             trials[f"generator {name!r}"] = _writing(scratch, state)
