@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import random
 
@@ -47,15 +48,18 @@ def test_the_initial_seed_of_torch_comes_back_with_its_stream():
     assert torch.initial_seed() == 123
 
 
-def test_the_state_is_made_of_bytes_and_numbers_and_fits_into_one_json_file():
+def test_the_state_is_made_of_text_and_numbers_and_fits_into_one_json_file(runs):
     generators = {
         "pcg": np.random.default_rng(0),
         "sfc": np.random.Generator(np.random.SFC64(0)),
         "philox": np.random.Generator(np.random.Philox(0)),
         "torch": torch.Generator(),
     }
-    text = json.dumps(RngState(generators).state_dict(), default=lambda data: data.hex())
-    assert json.loads(text)["format"] == 1
+    rng = RngState(generators)
+    runs.draws()
+    saved = rng.state_dict()
+    assert json.loads(json.dumps(saved)) == saved
+    rng.load_state_dict(json.loads(json.dumps(saved)))
 
 
 def make_generators():
@@ -99,17 +103,24 @@ def damaged(change):
 
 
 def set_words(saved):
-    saved["python"]["words"] = bytes(4 * 624) + b"\xff\xff\xff\x7f"
+    words = bytes(4 * 624) + b"\xff\xff\xff\x7f"  # a position far behind the end
+    saved["python"]["words"] = "base64:" + base64.b64encode(words).decode()
+
+
+def set_zeros(saved):
+    size = len(base64.b64decode(saved["torch"][len("base64:") :]))
+    saved["torch"] = "base64:" + base64.b64encode(bytes(size)).decode()
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda s: s.update(format=9), "format is 9"),
-        (lambda s: s.update(cuda=[b"x"] * 64), r"saved with 64 CUDA device\(s\), here there are"),
-        (lambda s: s.update(xpu=[b"x"] * 64), "64 XPU"),
-        (lambda s: s.update(torch=b"short"), "state of torch has another size"),
-        (lambda s: s.update(torch=bytes(len(s["torch"]))), "state of torch is not valid"),
+        (lambda s: s.update(cuda=["x"] * 64), r"saved with 64 CUDA device\(s\), here there are"),
+        (lambda s: s.update(xpu=["x"] * 64), "64 XPU"),
+        (lambda s: s.update(torch="base64:AAAA"), "state of torch has another size"),
+        (set_zeros, "state of torch is not valid"),
+        (lambda s: s.update(torch="base64:" + "!" * (len(s["torch"]) - 7)), "torch is not valid"),
         (lambda s: s["numpy"].update(bit_generator="PCG64"), "was 'PCG64' and is 'MT19937' now"),
         (lambda s: s["numpy"].update(gauss="0"), "numpy/gauss is not a number"),
         (lambda s: s["numpy"].pop("state"), "state of numpy is of another kind"),
@@ -117,7 +128,11 @@ def set_words(saved):
         (lambda s: s["generators"].pop("own"), "no generator 'own'"),
         (lambda s: s["generators"].update(more={}), "'more' is not registered"),
         (lambda s: s["generators"]["own"].update(kind="torch"), "'own'/kind was 'torch'"),
-        (lambda s: s["generators"]["own"]["state"].update(state=-1), "'own' is not valid"),
+        (
+            lambda s: s["generators"]["own"]["state"].update(state=-1),
+            "'own'/state/state is not a count",
+        ),
+        (lambda s: s["generators"]["own"]["state"].update(state=2**128), "'own' is not valid"),
     ],
 )
 def test_a_state_that_does_not_fit_moves_no_stream(change, words):
