@@ -424,3 +424,45 @@ def test_a_nested_batch_sampler_of_the_users_is_resumable():
     assert "Doubling/RandomSampler" in repr(again)
     assert again.batch_size is None
     assert len(again.dataset) == 8
+
+
+class Batched:
+    """As the datasets of Hugging Face do: it fetches a whole batch, by a list and nothing else."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        raise AssertionError("not one by one")
+
+    def __getitems__(self, indices):
+        return [[index, torch.rand(1).item(), type(indices) is list] for index in indices]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_dataset_that_fetches_whole_batches_gets_a_plain_list(workers):
+    def make():
+        loader = DataLoader(Batched(), batch_size=2, num_workers=workers, collate_fn=list)
+        return ResumableLoader(loader, seed=0)
+
+    torch.manual_seed(0)
+    whole = list(make())
+    assert [[index for index, _, _ in batch] for batch in whole] == [[0, 1], [2, 3], [4, 5]]
+    assert all(is_list for batch in whole for _, _, is_list in batch)
+    if workers:
+        loader = make()
+        next(iter(loader))
+        assert list(loader) == whole[1:], "the rest of the epoch draws the same numbers"
+
+
+def test_saving_digests_the_order_of_an_epoch_once(runs):
+    loader = ResumableLoader(runs.loader("weighted"), seed=0)
+    iterator = iter(loader)
+    next(iterator)
+    first = loader.state_dict()["order"]
+    next(iterator)
+    assert loader.state_dict()["order"] == first
+    list(iterator)
+    assert loader.state_dict()["order"] is None
+    next(iter(loader))
+    assert loader.state_dict()["order"] not in (None, first)

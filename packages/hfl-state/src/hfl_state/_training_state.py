@@ -39,8 +39,10 @@ class TrainingState:
         scaler: The gradient scaler.
         loader: A map-style DataLoader, wrapped into a `ResumableLoader`, or one of these.
         early_stopping: Ends `batches` once it has stopped.
-        seed: Seeds Python, NumPy and torch now, and is what the data order follows from. None leaves
-            the streams where they are and lets the order follow from ``torch.initial_seed()``.
+        seed: Seeds Python, NumPy and torch now, and is what the data order follows from. The model's
+            initial weights were drawn before: call ``torch.manual_seed`` ahead of it for these. None
+            leaves the streams where they are and lets the order follow from
+            ``torch.initial_seed()``.
         rng: The random streams to save, where generators of your own belong to them.
         more: Anything else with ``state_dict`` and ``load_state_dict``, under names of your own. None
             is left out.
