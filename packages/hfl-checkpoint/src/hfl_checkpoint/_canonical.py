@@ -47,7 +47,8 @@ def load(path: Path) -> Dict[str, Any]:
     expected = document.pop("self_digest", None)
     if expected != _digest(document):
         raise CheckpointDamagedError(
-            name, [f"{path.name} does not match its own digest: it was changed after it was written"]
+            name,
+            [f"{path.name} does not match its own digest: it was changed after it was written"],
         )
     return document
 

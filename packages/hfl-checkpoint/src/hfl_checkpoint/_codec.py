@@ -1,8 +1,8 @@
 """States to JSON and tensors, and back, without pickle.
 
 A state is a tree of plain Python values with tensors in it. `encode` writes the tree as JSON whose
-leaves keep their exact type, and collects the tensors under their path; `decode` rebuilds the same
-tree. JSON's own types stand for themselves; everything else is an object with the key ``"$"`` that
+leaves keep their exact type, and collects the tensors under their path; `hfl_checkpoint._decode`
+rebuilds the same tree. JSON's own types stand for themselves; everything else is an object with the key ``"$"`` that
 says what it is (a plain dict that has such a key, or keys that are not strings, is tagged as well).
 """
 
@@ -15,27 +15,27 @@ import datetime
 import enum
 import math
 import pathlib
-import sys
 from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
 
 import numpy as np
 import torch
 
-from hfl_checkpoint.errors import CheckpointDamagedError, UnknownTypeError
+from hfl_checkpoint.errors import UnknownTypeError
 
 Json = Any
 
 # Beyond this, JSON readers other than Python's lose digits.
 _SAFE_INTEGER = 2**53
 
-_FACTORIES: Dict[str, Callable[[], Any]] = {
+# What a defaultdict may make its missing values with.
+FACTORIES: Dict[str, Callable[[], Any]] = {
     factory.__name__: factory for factory in (int, float, str, bool, bytes, list, tuple, dict, set)
 }
 
 _Encode = Callable[[Any], Any]
 _Decode = Callable[[Any], Any]
 _CUSTOM: Dict[type, Tuple[str, _Encode]] = {}
-_CUSTOM_DECODERS: Dict[str, _Decode] = {}
+CUSTOM_DECODERS: Dict[str, _Decode] = {}
 
 
 def register_codec(
@@ -63,7 +63,7 @@ def register_codec(
         raise ValueError(f"The codec knows {type_.__name__} already.")
     name = f"{type_.__module__}.{type_.__qualname__}"
     _CUSTOM[type_] = (name, encode)
-    _CUSTOM_DECODERS[name] = decode
+    CUSTOM_DECODERS[name] = decode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,28 +104,6 @@ def encode(value: Any, *, name: str = "state") -> Encoded:
             encoder.where(shown=6), "nested too deeply", hint="Flatten this part of the state."
         ) from None
     return Encoded(tree, encoder.tensors)
-
-
-def decode(tree: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """Rebuild a state from what `encode` made of it.
-
-    Args:
-        tree: The JSON part.
-        tensors: Key to tensor; the state refers to these objects, without a copy.
-
-    Returns:
-        The state.
-
-    Raises:
-        CheckpointDamagedError: The tree is malformed, or a tensor is missing.
-        UnknownTypeError: A registered type or an enum is not there to be rebuilt.
-    """
-    try:
-        return _decode(tree, tensors)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        if isinstance(error, UnknownTypeError):
-            raise
-        raise CheckpointDamagedError("state", [f"malformed state: {error!r}"]) from error
 
 
 def escape(part: str) -> str:
@@ -214,7 +192,7 @@ class _Encoder:
     def defaulting(self, value: collections.defaultdict[Any, Any]) -> Json:
         factory = value.default_factory
         name = None if factory is None else getattr(factory, "__name__", "")
-        if name is not None and _FACTORIES.get(name) is not factory:
+        if name is not None and FACTORIES.get(name) is not factory:
             raise self.fail(
                 f"a defaultdict whose factory is {factory!r}",
                 "Use a built-in type as its factory, or a plain dict.",
@@ -248,7 +226,9 @@ class _Encoder:
     def tensor(self, value: torch.Tensor) -> Json:
         # Subclasses (quantised, distributed, lazily initialised …) carry more than their bytes.
         if type(value) not in (torch.Tensor, torch.nn.Parameter):
-            raise self.fail(f"a tensor subclass {type(value).__module__}.{type(value).__qualname__}")
+            raise self.fail(
+                f"a tensor subclass {type(value).__module__}.{type(value).__qualname__}"
+            )
         if value.layout is not torch.strided or value.is_quantized:
             raise self.fail(f"a tensor with layout {value.layout}", "Make it dense first.")
         if value.device.type == "meta":
@@ -307,108 +287,4 @@ _ENCODERS: Dict[type, Callable[[_Encoder, Any], Json]] = {
     torch.Size: lambda _, value: {"$": "torch.Size", "v": list(value)},
     torch.dtype: lambda _, value: {"$": "torch.dtype", "v": str(value).split(".")[-1]},
     torch.device: lambda _, value: {"$": "torch.device", "v": str(value)},
-}
-
-
-def _decode(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
-    if isinstance(node, list):
-        return [_decode(item, tensors) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$" not in node:
-        return {key: _decode(item, tensors) for key, item in node.items()}
-    return _DECODERS[node["$"]](node, tensors)
-
-
-def _items(node: Json, tensors: Mapping[str, torch.Tensor]) -> List[Any]:
-    return [_decode(item, tensors) for item in node["v"]]
-
-
-def _pairs(node: Json, tensors: Mapping[str, torch.Tensor]) -> List[Tuple[Any, Any]]:
-    return [(_decode(key, tensors), _decode(item, tensors)) for key, item in node["v"]]
-
-
-def _ordered(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
-    value: Any = collections.OrderedDict(_pairs(node, tensors))
-    if "metadata" in node:
-        value._metadata = collections.OrderedDict(_decode(node["metadata"], tensors))
-    return value
-
-
-def _defaulting(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
-    factory = None if node["factory"] is None else _FACTORIES[node["factory"]]
-    return collections.defaultdict(factory, _pairs(node, tensors))
-
-
-def _descr(descr: Json) -> Any:
-    # JSON turned the tuples of a structured dtype's description into lists.
-    if isinstance(descr, list):
-        descr = [tuple(tuple(p) if isinstance(p, list) else p for p in field) for field in descr]
-    return np.lib.format.descr_to_dtype(descr)
-
-
-def _array(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
-    raw = tensors[node["v"]].cpu().numpy().tobytes()
-    flat = np.frombuffer(bytearray(raw), dtype=_descr(node["dtype"]))
-    return flat.reshape(node["shape"], order=node["order"])
-
-
-def _enum(node: Json, _: Mapping[str, torch.Tensor]) -> Any:
-    # Only classes that the program has loaded itself: a checkpoint must not decide what is imported.
-    module, _, qualname = node["type"].partition(":")
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    if not (isinstance(found, type) and issubclass(found, enum.Enum)):
-        raise UnknownTypeError(
-            "state", f"an enum {qualname} of {module}", hint=f"Import {module} before loading."
-        )
-    return found[node["v"]]
-
-
-def _custom(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
-    if node["type"] not in _CUSTOM_DECODERS:
-        raise UnknownTypeError(
-            "state", f"a {node['type']}", hint="Call register_codec() for it before loading."
-        )
-    return _CUSTOM_DECODERS[node["type"]](_decode(node["v"], tensors))
-
-
-def _dtype(node: Json, _: Mapping[str, torch.Tensor]) -> torch.dtype:
-    found = getattr(torch, node["v"])
-    if not isinstance(found, torch.dtype):
-        raise TypeError(f"{node['v']!r} is not a torch dtype")
-    return found
-
-
-_DECODERS: Dict[str, Callable[[Json, Mapping[str, torch.Tensor]], Any]] = {
-    "int": lambda node, _: int(node["v"]),
-    "float": lambda node, _: float(node["v"]),
-    "complex": lambda node, t: complex(*_items(node, t)),
-    "bytes": lambda node, _: base64.b64decode(node["v"], validate=True),
-    "bytearray": lambda node, _: bytearray(base64.b64decode(node["v"], validate=True)),
-    "tuple": lambda node, t: tuple(_items(node, t)),
-    "set": lambda node, t: set(_items(node, t)),
-    "frozenset": lambda node, t: frozenset(_items(node, t)),
-    "dict": lambda node, t: dict(_pairs(node, t)),
-    "OrderedDict": _ordered,
-    "defaultdict": _defaulting,
-    "deque": lambda node, t: collections.deque(_items(node, t), node["maxlen"]),
-    "range": lambda node, _: range(*node["v"]),
-    "slice": lambda node, t: slice(*_items(node, t)),
-    "path": lambda node, _: pathlib.Path(node["v"]),
-    "datetime": lambda node, _: datetime.datetime.fromisoformat(node["v"]),
-    "date": lambda node, _: datetime.date.fromisoformat(node["v"]),
-    "time": lambda node, _: datetime.time.fromisoformat(node["v"]),
-    "timedelta": lambda node, _: datetime.timedelta(*node["v"]),
-    "ndarray": _array,
-    "npscalar": lambda node, _: np.frombuffer(
-        base64.b64decode(node["v"], validate=True), dtype=_descr(node["dtype"])
-    )[0],
-    "enum": _enum,
-    "custom": _custom,
-    "tensor": lambda node, t: t[node["key"]],
-    "torch.Size": lambda node, _: torch.Size(node["v"]),
-    "torch.dtype": _dtype,
-    "torch.device": lambda node, _: torch.device(node["v"]),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
-from typing import Any, Dict, List, Mapping
+from collections import OrderedDict
+from typing import Any, Callable, Dict, List, Mapping
 
 from torch import nn
 from torch.optim import Optimizer
@@ -123,7 +124,7 @@ def class_name(component: Any) -> str:
 def _capture_model(name: str, module: nn.Module, _: Mapping[int, str]) -> Captured:
     state: Any = module.state_dict()
     canonical = _modules.strip_wrappers(module, state)
-    renamed = type(state)((canonical[key], value) for key, value in state.items())
+    renamed: Any = OrderedDict((canonical[key], value) for key, value in state.items())
     renamed._metadata = _modules.canonical_versions(module, state)
     folder = model_folder(name)
     files = {folder + path: data for path, data in _configuration(_modules.unwrap(module)).items()}
@@ -189,7 +190,7 @@ def _capture_mapping(name: str, component: Mapping[str, Any], _: Mapping[int, st
     )
 
 
-_CAPTURES = {
+_CAPTURES: Dict[str, Callable[[str, Any, Mapping[int, str]], Captured]] = {
     MODEL: _capture_model,
     OPTIMIZER: _capture_optimizer,
     STATEFUL: _capture_stateful,

@@ -60,6 +60,42 @@ def find(
     return found[-1]
 
 
+def find_by(
+    checkpoints: Sequence[Checkpoint],
+    *,
+    directory: str,
+    step: int | None,
+    epoch: int | None,
+    name: str | None,
+    label: str | None,
+) -> Checkpoint:
+    """Find the newest checkpoint that has all of the properties that are not None.
+
+    Raises:
+        CheckpointNotFoundError: There is none.
+        ConfigError: All are None.
+    """
+    properties = {"step": step, "epoch": epoch, "name": name, "label": label}
+    wanted = {key: value for key, value in properties.items() if value is not None}
+    if not wanted:
+        raise ConfigError(
+            "Nothing says which checkpoint to get.",
+            hint="Pass step=…, epoch=…, name=… or label=….",
+        )
+    for item in reversed(checkpoints):
+        found = {"step": item.step, "epoch": item.epoch, "name": item.name}
+        if all(
+            value in item.labels if key == "label" else found[key] == value
+            for key, value in wanted.items()
+        ):
+            return item
+    raise CheckpointNotFoundError(
+        "with " + " and ".join(f"{key} {value!r}" for key, value in wanted.items()),
+        directory=directory,
+        available=[item.name for item in checkpoints],
+    )
+
+
 def _best(
     which: str, checkpoints: Sequence[Checkpoint], mode: Literal["min", "max"]
 ) -> tuple[List[Checkpoint], str]:

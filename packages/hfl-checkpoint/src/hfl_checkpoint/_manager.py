@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Collection, Dict, List, Literal, Mapping, Protocol
+from typing import TYPE_CHECKING, Any, Collection, Dict, Literal, Mapping, Protocol
 
 from hfl_checkpoint import _cleanup
+from hfl_checkpoint._arguments import check_policies, refuse_many_processes, require_step
 from hfl_checkpoint._background import BackgroundSaver, PendingCheckpoint
-from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan, RestoreReport, VerifyReport
+from hfl_checkpoint._catalog import Catalog
+from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan, RestoreReport
 from hfl_checkpoint._components import capture, kinds_of
 from hfl_checkpoint._find import Which, find
 from hfl_checkpoint._metrics import as_numbers
@@ -17,11 +18,9 @@ from hfl_checkpoint._policies import SaveContext, SavePolicy
 from hfl_checkpoint._provenance import describe_run, version_warnings
 from hfl_checkpoint._reader import read_components
 from hfl_checkpoint._restore import restore_components
-from hfl_checkpoint._retention import KeepAll, KeepPolicy, ranked, require_mode
-from hfl_checkpoint._run import RunDirectory
+from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._select import selected
 from hfl_checkpoint._snapshot import Arena
-from hfl_checkpoint._verify import Level, verify
 from hfl_checkpoint._writer import Draft, pack_all, write_checkpoint
 from hfl_checkpoint.errors import (
     CheckpointExistsError,
@@ -63,7 +62,7 @@ class _Line:
     step: int | None = None
 
 
-class CheckpointManager:
+class CheckpointManager(Catalog):
     """Keeps the checkpoints of one run in a directory.
 
     Nothing is created before the first save. A manager that restores goes on with the run that it
@@ -106,8 +105,8 @@ class CheckpointManager:
         when_busy: Literal["wait", "skip"] = "wait",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_policies(save, keep, when_busy)
-        self._run = RunDirectory(directory)
+        check_policies(save, keep, when_busy)
+        super().__init__(directory)
         self._save_policy = save
         self._keep = keep
         self._naming = Naming(naming)
@@ -119,11 +118,6 @@ class CheckpointManager:
         self._previous: tuple[int, int | None] = (0, None)
         self._warned: set[str] = set()
         self._is_closed = False
-
-    @property
-    def directory(self) -> Path:
-        """The run's directory."""
-        return self._run.path
 
     def save(
         self,
@@ -160,8 +154,8 @@ class CheckpointManager:
             {'loss': 0.5}
         """
         self._require_open()
-        _require_step(step)
-        _refuse_many_processes()
+        require_step(step)
+        refuse_many_processes()
         self.wait()
         if step == self._line.step:
             raise CheckpointExistsError(
@@ -214,59 +208,6 @@ class CheckpointManager:
             return None
         return self.save(
             state.step, epoch=state.epoch, metrics=metrics, reason=reason, **state.components()
-        )
-
-    def checkpoints(self) -> List[Checkpoint]:
-        """List the run's committed checkpoints, oldest first."""
-        return self._run.scan().checkpoints
-
-    def latest(self) -> Checkpoint | None:
-        """The newest committed checkpoint, or None."""
-        checkpoints = self.checkpoints()
-        return checkpoints[-1] if checkpoints else None
-
-    def best(self, metric: str, mode: Literal["min", "max"] = "min") -> Checkpoint | None:
-        """The best checkpoint by a metric, or None when none has it; NaN is never best."""
-        require_mode(mode)
-        best = ranked(self.checkpoints(), metric, mode)
-        return best[0] if best else None
-
-    def get(
-        self,
-        *,
-        step: int | None = None,
-        epoch: int | None = None,
-        name: str | None = None,
-        label: str | None = None,
-    ) -> Checkpoint:
-        """Find the newest checkpoint that has all of the given properties.
-
-        Raises:
-            CheckpointNotFoundError: There is none.
-            ConfigError: No property was given.
-        """
-        wanted = {
-            key: value
-            for key, value in {"step": step, "epoch": epoch, "name": name}.items()
-            if value is not None
-        }
-        if not wanted and label is None:
-            raise ConfigError(
-                "Nothing says which checkpoint to get.",
-                hint="Pass step=…, epoch=…, name=… or label=….",
-            )
-        checkpoints = self.checkpoints()
-        for checkpoint in reversed(checkpoints):
-            if all(getattr(checkpoint, key) == value for key, value in wanted.items()) and (
-                label is None or label in checkpoint.labels
-            ):
-                return checkpoint
-        if label is not None:
-            wanted["label"] = label
-        raise CheckpointNotFoundError(
-            "with " + " and ".join(f"{key} {value!r}" for key, value in wanted.items()),
-            directory=str(self._run.path),
-            available=[checkpoint.name for checkpoint in checkpoints],
         )
 
     def load(
@@ -382,20 +323,6 @@ class CheckpointManager:
         except CheckpointNotFoundError:
             return None
 
-    def verify(self, which: Which = "latest", level: Level = "full") -> VerifyReport:
-        """Compare a checkpoint with its manifest.
-
-        Args:
-            which: As for `load`.
-            level: ``"quick"`` (presence, sizes, headers) or ``"full"`` (every byte).
-
-        Returns:
-            The report; damage is reported, not raised.
-        """
-        checkpoint = self._find(which)
-        with self._run.reading(checkpoint):
-            return verify(checkpoint.path, level)
-
     def clean(self, dry_run: bool = True) -> CleanupPlan:
         """Delete what the policy does not keep.
 
@@ -413,31 +340,6 @@ class CheckpointManager:
         with translated_os_errors(f"clean {str(self._run.path)!r}"):
             return _cleanup.clean(self._run, self._keep)
 
-    def pin(self, which: Which, label: str | None = None) -> Checkpoint:
-        """Keep a checkpoint whatever the policy says, under a label if one is given.
-
-        A label belongs to one checkpoint: giving it to another one takes it from the first.
-        """
-        checkpoint = self._find(which)
-        with self._run.lock():
-            pins = {
-                name: tuple(item for item in labels if item != label)
-                for name, labels in self._run.pins().items()
-            }
-            labels = pins.get(checkpoint.name, ())
-            pins[checkpoint.name] = labels if label is None else (*labels, label)
-            self._run.set_pins(pins)
-        return self._find(checkpoint)
-
-    def unpin(self, which: Which) -> Checkpoint:
-        """Take the pin and the labels from a checkpoint."""
-        checkpoint = self._find(which)
-        with self._run.lock():
-            pins = self._run.pins()
-            pins.pop(checkpoint.name, None)
-            self._run.set_pins(pins)
-        return self._find(checkpoint)
-
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the save under way.
 
@@ -450,6 +352,10 @@ class CheckpointManager:
         """
         if self._saver is not None:
             self._saver.wait(timeout)
+
+    def settle(self) -> None:
+        """Wait for the save under way."""
+        self.wait()
 
     def close(self) -> None:
         """Finish the save under way and give memory back; the manager saves no more after it.
@@ -481,12 +387,8 @@ class CheckpointManager:
             return
         try:
             self.close()
-        except Exception:  # the block's own error is the one to see; this one goes to the log
+        except Exception:  # noqa: BLE001  # the block's own error is the one to see
             _log.exception("the last save failed as well")
-
-    def _find(self, which: Which) -> Checkpoint:
-        self.wait()
-        return find(which, self.checkpoints(), directory=str(self._run.path))
 
     def _attach(self) -> str:
         """The run that this save belongs to; one of its own when nothing was restored."""
@@ -499,11 +401,11 @@ class CheckpointManager:
         return self._line.run_id
 
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
-        path, manifest = write_checkpoint(self._run, run_id, self._naming, draft)
+        path = write_checkpoint(self._run, run_id, self._naming, draft)
         self._line = _Line(run_id, path.name, draft.step)
         try:
             _cleanup.clean(self._run, self._keep)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a policy of the user's may raise anything
             # The checkpoint is safe; what could not be deleted is tried again after the next save.
             _log.exception("the clean-up after %s failed", path.name)
         return find(path.name, self.checkpoints(), directory=str(self._run.path))
@@ -511,37 +413,3 @@ class CheckpointManager:
     def _require_open(self) -> None:
         if self._is_closed:
             raise ConfigError("This checkpoint manager is closed.", hint="Make a new one.")
-
-
-def _check_policies(save: object, keep: object, when_busy: str) -> None:
-    if save is not None and not isinstance(save, SavePolicy):
-        raise ConfigError(
-            f"save={save!r} is not a save policy.", hint="Pass EverySteps(500), for example."
-        )
-    if not isinstance(keep, KeepPolicy):
-        raise ConfigError(
-            f"keep={keep!r} is not a retention policy.",
-            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
-        )
-    if when_busy not in ("wait", "skip"):
-        raise ConfigError(f"There is no when_busy={when_busy!r}.", hint="Use 'wait' or 'skip'.")
-
-
-def _require_step(step: object) -> None:
-    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
-        raise ConfigError(
-            f"{step!r} is not a step.", hint="Pass the number of optimizer steps taken, 0 or more."
-        )
-
-
-def _refuse_many_processes() -> None:
-    import torch.distributed
-
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        world_size = torch.distributed.get_world_size()
-        if world_size > 1:
-            raise ConfigError(
-                f"This run has {world_size} processes, and a joint checkpoint of several is not "
-                "supported yet.",
-                hint="Train with one process, or save with torch.distributed.checkpoint.",
-            )

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 import torch
 from torch.optim import Optimizer
 
+
 def names_of(optimizer: Optimizer, parameter_names: Mapping[int, str]) -> List[List[str]]:
     """Name an optimizer's parameters, group by group.
 
@@ -71,9 +72,7 @@ def to_torch(state: Mapping[str, Any]) -> Dict[str, Any]:
         groups.append({**group, "params": members})
     return {
         **state,
-        "state": {
-            positions.get(key, key): value for key, value in state["state"].items()
-        },
+        "state": {positions.get(key, key): value for key, value in state["state"].items()},
         "param_groups": groups,
     }
 

@@ -57,6 +57,11 @@ class AnySave(Joinable):
         return next((reason for reason in reasons if reason is not None), None)
 
 
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 @dataclasses.dataclass(frozen=True)
 class EverySteps(Joinable):
     """Saves every `n` steps.
@@ -78,7 +83,7 @@ class EverySteps(Joinable):
     n: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
+        if not is_count(self.n):
             raise ConfigError(
                 f"EverySteps({self.n!r}) makes no sense: the interval is in whole steps, at least 1.",
                 hint="EverySteps(500) saves every 500 steps.",

@@ -6,10 +6,11 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping
 
-from hfl_checkpoint import _codec, _optimizers
+from hfl_checkpoint import _optimizers
 from hfl_checkpoint._components import OPTIMIZER
+from hfl_checkpoint._decode import decode
 from hfl_checkpoint._tensors import read_tensors, unpack
-from hfl_checkpoint.errors import CheckpointDamagedError
+from hfl_checkpoint.errors import CheckpointDamagedError, UnknownTypeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,9 +65,7 @@ def read_components(
         CheckpointDamagedError: A file is malformed.
         UnknownTypeError: A registered type or an enum is not there to be rebuilt.
     """
-    return {
-        name: _read(directory, name, manifest.components[name], map_location) for name in names
-    }
+    return {name: _read(directory, name, manifest.components[name], map_location) for name in names}
 
 
 def _read(
@@ -83,11 +82,11 @@ def _read(
         if map_location is not None:
             stored = {key: value.to(map_location) for key, value in stored.items()}
         tensors = unpack(stored, document["layout"])
-        state = _codec.decode(document["state"], tensors)
+        state = decode(document["state"], tensors)
     except CheckpointDamagedError as error:
         raise CheckpointDamagedError(directory.name, [f"{name}: {error.problems[0]}"]) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, _codec.UnknownTypeError):
+        if isinstance(error, UnknownTypeError):
             raise
         raise CheckpointDamagedError(
             directory.name, [f"the state of {name!r} is malformed ({error!r})"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+from collections import OrderedDict
 from typing import Any, Callable, Dict, List, Mapping, MutableMapping, Tuple
 
 import torch
@@ -88,7 +89,7 @@ def _plan_model(saved: Saved, module: Any, _: Mapping[int, str]) -> _Change:
         raise StateMismatchError(saved.name, found)
 
     def apply() -> None:
-        state: Any = type(live)((key, saved.state[canonical[key]]) for key in live)
+        state: Any = OrderedDict((key, saved.state[canonical[key]]) for key in live)
         _modules.with_versions(module, state, getattr(saved.state, "_metadata", {}))
         module.load_state_dict(state)
 
@@ -114,9 +115,7 @@ def _plan_optimizer(saved: Saved, optimizer: Any, names: Mapping[int, str]) -> _
     found += _optimizers.differences(optimizer, saved.state, saved.document["parameters"], names)
     if found:
         raise StateMismatchError(saved.name, found)
-    return _Change(
-        saved.name, 1, lambda: _optimizers.restore(optimizer, saved.state, names), None
-    )
+    return _Change(saved.name, 1, lambda: _optimizers.restore(optimizer, saved.state, names), None)
 
 
 def _plan_stateful(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change:
@@ -147,9 +146,7 @@ def _plan_mapping(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change
         component.clear()
         component.update(content)
 
-    return _Change(
-        saved.name, 0, lambda: fill(copy.deepcopy(saved.state)), lambda: fill(before)
-    )
+    return _Change(saved.name, 0, lambda: fill(copy.deepcopy(saved.state)), lambda: fill(before))
 
 
 def _class_differences(saved: Saved, component: Any) -> List[str]:

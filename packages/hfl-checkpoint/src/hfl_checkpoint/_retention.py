@@ -8,8 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Dict, Literal, Mapping, Protocol, Sequence, Tuple, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    Literal,
+    Mapping,
+    Protocol,
+    Sequence,
+    Tuple,
+    runtime_checkable,
+)
 
+from hfl_checkpoint._policies import is_count
 from hfl_core import ConfigError
 
 if TYPE_CHECKING:
@@ -128,7 +138,7 @@ class KeepBest(Joinable):
 
     def __post_init__(self) -> None:
         _require_count("KeepBest", self.n, "KeepBest('eval_loss', n=2) keeps the best two.")
-        if not isinstance(self.metric, str) or not self.metric:
+        if not self.metric:
             raise ConfigError(
                 f"KeepBest({self.metric!r}) needs the name of a metric.",
                 hint="KeepBest('eval_loss', mode='min'), with the name used in step(..., eval_loss=…).",
@@ -156,7 +166,9 @@ def ranked(
         for checkpoint in checkpoints
         if not math.isnan(checkpoint.metrics.get(metric, math.nan))
     ]
-    return sorted(having, key=lambda checkpoint: (sign * checkpoint.metrics[metric], checkpoint.sequence))
+    return sorted(
+        having, key=lambda checkpoint: (sign * checkpoint.metrics[metric], checkpoint.sequence)
+    )
 
 
 def require_mode(mode: str) -> None:
@@ -168,7 +180,7 @@ def require_mode(mode: str) -> None:
 
 
 def _require_count(policy: str, n: object, example: str) -> None:
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if not is_count(n):
         raise ConfigError(
             f"{policy} cannot keep {n!r} checkpoints: the number is at least 1, "
             "and the newest one is never deleted.",

@@ -149,9 +149,7 @@ class RunDirectory:
         current = self.run_id()
         found, unreadable, newer = self._read_all()
         pins = self.pins()
-        checkpoints = [
-            describe(path, manifest, pins.get(path.name)) for path, manifest in found
-        ]
+        checkpoints = [describe(path, manifest, pins.get(path.name)) for path, manifest in found]
         checkpoints.sort(key=lambda checkpoint: (checkpoint.run_id, checkpoint.sequence))
         return Scan(
             [checkpoint for checkpoint in checkpoints if checkpoint.run_id == current],

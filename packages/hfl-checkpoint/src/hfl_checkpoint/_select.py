@@ -76,9 +76,7 @@ def selected(run: RunDirectory, which: Which, *, strict: bool) -> Iterator[Selec
                 continue
             warnings = [_set_aside(run, path, error) for path, error in damaged]
             names = tuple(path.name for path, _ in damaged)
-            yield Selection(
-                checkpoint, read_manifest(checkpoint.path), names, tuple(warnings)
-            )
+            yield Selection(checkpoint, read_manifest(checkpoint.path), names, tuple(warnings))
             return
     if damaged:
         raise damaged[0][1]

@@ -122,5 +122,6 @@ def _read_header(path: Path) -> Tuple[Dict[str, Any], int]:
             raise ValueError("its header is longer than the file")
         header = json.loads(file.read(length))
     if not isinstance(header, dict):
-        raise ValueError("its header is not a JSON object")  # noqa: TRY004  # a damaged file, not a type
+        # A damaged file is a bad value, not a caller's type error.
+        raise ValueError("its header is not a JSON object")  # noqa: TRY004
     return header, 8 + length

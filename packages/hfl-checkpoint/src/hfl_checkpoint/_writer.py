@@ -1,8 +1,8 @@
 """Writing a checkpoint: stage, flush, manifest, rename. Until the rename it does not exist.
 
-    .staging/<name>-<nonce>/   a lease beside it, then every file, hashed while it is written and flushed
-    manifest.json              last, under the run's lock: it holds the place in the order of commits
-    rename into place          never over something that exists; then the parent directory is flushed
+.staging/<name>-<nonce>/   a lease beside it, then every file, hashed while it is written and flushed
+manifest.json              last, under the run's lock: it holds the place in the order of commits
+rename into place          never over something that exists; then the parent directory is flushed
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ def pack_all(components: Sequence[Captured]) -> Dict[str, Packed]:
     return {item.name: pack(item.state.tensors, name=item.name) for item in components}
 
 
-def write_checkpoint(
-    run: RunDirectory, run_id: str, naming: Naming, draft: Draft
-) -> Tuple[Path, Manifest]:
+def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draft) -> Path:
     """Write and commit a checkpoint.
 
     Args:
@@ -72,7 +70,7 @@ def write_checkpoint(
         draft: What it holds.
 
     Returns:
-        The checkpoint's directory and its manifest. When this raises, nothing was committed.
+        The checkpoint's directory. When this raises, nothing was committed.
 
     Raises:
         DiskSpaceError: There is no room.
@@ -93,7 +91,7 @@ def write_checkpoint(
                 run.files.protect(stage / MANIFEST)
                 run.files.sync_directory(stage)
                 run.files.move(stage, run.path / name)
-    return run.path / name, manifest
+    return run.path / name
 
 
 def _require_room(run: RunDirectory, draft: Draft) -> None:
@@ -215,4 +213,3 @@ def _manifest(
         files=tuple(files),
         versions=library_versions(),
     )
-

@@ -146,7 +146,8 @@ class StateMismatchError(CheckpointError, IncompatibleStateError):
             shown.append(f"and {len(differences) - len(shown)} more")
         super().__init__(
             f"The saved {component!r} does not fit the live one: {'; '.join(shown)}.",
-            hint=hint or "Build the same objects as when it was saved, or use load() for the raw state.",
+            hint=hint
+            or "Build the same objects as when it was saved, or use load() for the raw state.",
         )
         self.component = component
         self.differences = tuple(differences)
