@@ -116,7 +116,7 @@ class _Conductor:
     def __init__(self, run: Path, log: Path, seed: int, audience: Audience) -> None:
         self._run = run
         self._log = log
-        self._moments = random.Random(seed)  # noqa: S311  # moments, not secrets
+        self._moments = random.Random(seed)  # noqa: S311  # nosec B311  # moments, not secrets
         self._audience = audience
         self._kills: list[Kill] = []
         self._last: Kill | None = None
