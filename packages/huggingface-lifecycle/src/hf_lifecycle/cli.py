@@ -12,7 +12,7 @@ from hfl_core.cli import Output, format_option, main_for
 __all__ = ["demo", "main"]
 
 
-@click.command()
+@click.command(short_help="Kill a training, resume it, compare every bit.")
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
