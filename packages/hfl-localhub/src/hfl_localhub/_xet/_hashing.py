@@ -34,7 +34,7 @@ Leaf = Tuple[bytes, int]
 
 def to_text(digest: bytes) -> str:
     """Write a hash the way the protocol does: four little-endian 64-bit numbers in hexadecimal."""
-    return "%016x%016x%016x%016x" % _WORDS.unpack(digest)
+    return "{:016x}{:016x}{:016x}{:016x}".format(*_WORDS.unpack(digest))
 
 
 def from_text(text: str) -> bytes:
@@ -63,43 +63,72 @@ def run_hash(digests: Iterable[bytes]) -> bytes:
     return blake3(b"".join(digests), key=_RUN_KEY).digest()
 
 
-def xorb_hash(chunks: Sequence[Leaf]) -> bytes:
+class MerkleTree:
+    """Computes the root over chunks that arrive one by one, and keeps only a few of them.
+
+    A file of a terabyte has 16 million chunks; each level of the tree needs at most nine nodes
+    at hand to know where the next node above it ends.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: List[List[Leaf]] = [[]]
+        self._seen = [0]
+
+    def add(self, digest: bytes, size: int) -> None:
+        """Append a chunk."""
+        self._add(0, (digest, size))
+
+    def root(self) -> bytes:
+        """Return the root. Nothing can be added afterwards."""
+        if not self._seen[0]:
+            return EMPTY_HASH
+        level = 0
+        while self._seen[level] > 1:
+            while self._waiting[level]:
+                self._close_node(level)
+            level += 1
+        return self._waiting[level][0][0]
+
+    def _add(self, level: int, leaf: Leaf) -> None:
+        if level == len(self._waiting):
+            self._waiting.append([])
+            self._seen.append(0)
+        self._waiting[level].append(leaf)
+        self._seen[level] += 1
+        if len(self._waiting[level]) == _MOST_CHILDREN:
+            self._close_node(level)
+
+    def _close_node(self, level: int) -> None:
+        waiting = self._waiting[level]
+        end = _end_of_node(waiting)
+        children = waiting[:end]
+        del waiting[:end]
+        lines = "".join(f"{to_text(digest)} : {size}\n" for digest, size in children)
+        digest = blake3(lines.encode(), key=_NODE_KEY).digest()
+        self._add(level + 1, (digest, sum(size for _, size in children)))
+
+
+def _end_of_node(waiting: Sequence[Leaf]) -> int:
+    # A node ends behind the first child, from the third on, whose hash is a multiple of four.
+    for index in range(2, min(_MOST_CHILDREN, len(waiting))):
+        if last_word(waiting[index][0]) % _BRANCHING == 0:
+            return index + 1
+    return min(_MOST_CHILDREN, len(waiting))
+
+
+def xorb_hash(chunks: Iterable[Leaf]) -> bytes:
     """Hash a xorb, from its chunks in their order."""
-    level = list(chunks)
-    if not level:
-        return EMPTY_HASH
-    while len(level) > 1:
-        level = _next_level(level)
-    return level[0][0]
+    tree = MerkleTree()
+    for digest, size in chunks:
+        tree.add(digest, size)
+    return tree.root()
 
 
-def file_hash(chunks: Sequence[Leaf]) -> bytes:
-    """Hash a file, from its chunks in their order."""
-    return keyed(xorb_hash(chunks), _FILE_KEY) if chunks else EMPTY_HASH
+def file_hash(root: bytes) -> bytes:
+    """Hash a file, from the root over its chunks."""
+    return root if root == EMPTY_HASH else keyed(root, _FILE_KEY)
 
 
 def last_word(digest: bytes) -> int:
     """The number by which the protocol takes a hash modulo something."""
     return int.from_bytes(digest[24:], "little")
-
-
-def _next_level(level: List[Leaf]) -> List[Leaf]:
-    parents = []
-    start = 0
-    while start < len(level):
-        end = _end_of_node(level, start)
-        children = level[start:end]
-        lines = "".join(f"{to_text(digest)} : {size}\n" for digest, size in children)
-        parents.append(
-            (blake3(lines.encode(), key=_NODE_KEY).digest(), sum(size for _, size in children))
-        )
-        start = end
-    return parents
-
-
-def _end_of_node(level: Sequence[Leaf], start: int) -> int:
-    end = min(start + _MOST_CHILDREN, len(level))
-    for index in range(start + 2, end):
-        if last_word(level[index][0]) % _BRANCHING == 0:
-            return index + 1
-    return end

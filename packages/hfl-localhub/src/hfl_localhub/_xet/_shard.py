@@ -6,10 +6,10 @@ Source: "Shard format" in the Xet protocol specification (huggingface.co/docs/xe
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import BinaryIO, Iterator, NamedTuple, Tuple
 
 from hfl_localhub._xet._errors import XetFormatError
-from hfl_localhub._xet._hashing import EMPTY_HASH, HASH_SIZE
+from hfl_localhub._xet._hashing import EMPTY_HASH, HASH_SIZE, from_text, keyed, to_text
 from hfl_localhub._xet._xorb import ChunkTable
 
 #: The largest shard that may be uploaded; clients start a new one at this size.
@@ -24,7 +24,9 @@ _BOOKEND = b"\xff" * HASH_SIZE + bytes(16)
 _HAS_PROOFS = 1 << 31
 _HAS_METADATA = 1 << 30
 
-_FOOTER = struct.Struct("<3Q48s32s2Q72sQ")
+# Version, where files and xorbs start, start and length of three lookup tables, key, times, sizes,
+# and where the footer itself starts.
+_FOOTER = struct.Struct("<3Q6Q32s2Q72sQ")
 _FOOTER_VERSION = 1
 
 
@@ -40,26 +42,40 @@ class Segment(NamedTuple):
 class FileEntry(NamedTuple):
     """A file: its hash, its pieces in their order, and what its uploader says about them.
 
+    The pieces are kept as they stand in the shard, 48 bytes each: a large file has many.
+
     Attributes:
         digest: The Xet hash.
-        segments: The pieces.
-        proofs: Per piece the hash over its chunks' hashes; empty if the shard has none.
+        rows: The pieces; read them with :meth:`segments`.
+        proof_rows: Per piece the hash over its chunks' hashes; empty if the shard has none.
         sha256: The digest of the plain bytes, if the uploader gave it.
     """
 
     digest: bytes
-    segments: Tuple[Segment, ...]
-    proofs: Tuple[bytes, ...] = ()
+    rows: bytes
+    proof_rows: bytes = b""
     sha256: bytes | None = None
+
+    def segments(self) -> Iterator[Segment]:
+        """Iterate over the pieces."""
+        for xorb, _, size, start, end in _ENTRY.iter_unpack(self.rows):
+            yield Segment(xorb, size, start, end)
+
+    def proofs(self) -> Iterator[bytes]:
+        """Iterate over the proofs, one per piece."""
+        for row in _ENTRY.iter_unpack(self.proof_rows):
+            yield row[0]
 
     @property
     def size(self) -> int:
         """How many bytes the file has."""
-        return sum(segment.size for segment in self.segments)
+        return sum(segment.size for segment in self.segments())
 
 
-def read_files(stream: BinaryIO) -> Iterator[FileEntry]:
-    """Read the files of a shard, one at a time; what follows them is not looked at.
+def read_files(stream: BinaryIO) -> Iterator[Tuple[int, FileEntry]]:
+    """Read the files of a shard and where they start, one at a time.
+
+    What follows the files is not looked at.
 
     Raises:
         XetFormatError: If it is no shard, or is cut off.
@@ -73,10 +89,11 @@ def read_files(stream: BinaryIO) -> Iterator[FileEntry]:
     if version != _VERSION:
         raise XetFormatError(f"Shards of version {version} are unknown; version {_VERSION} is.")
     while True:
+        start = stream.tell()
         entry = read_file(stream)
         if entry is None:
             return
-        yield entry
+        yield start, entry
 
 
 def read_file(stream: BinaryIO) -> FileEntry | None:
@@ -89,64 +106,81 @@ def read_file(stream: BinaryIO) -> FileEntry | None:
     digest, flags, count, _, _ = _ENTRY.unpack(head)
     if digest == _BOOKEND[:HASH_SIZE]:
         return None
-    segments = tuple(_segment(*row) for row in _ENTRY.iter_unpack(_entries(stream, count)))
-    proofs: Tuple[bytes, ...] = ()
-    if flags & _HAS_PROOFS:
-        proofs = tuple(row[0] for row in _ENTRY.iter_unpack(_entries(stream, count)))
+    rows = _entries(stream, count)
+    proof_rows = _entries(stream, count) if flags & _HAS_PROOFS else b""
     sha256 = None
     if flags & _HAS_METADATA:
-        sha256 = _ENTRY.unpack(_entries(stream, 1))[0]
-    # A client that does not know the digest may leave the field empty.
-    return FileEntry(digest, segments, proofs, None if sha256 == EMPTY_HASH else sha256)
+        stored = _ENTRY.unpack(_entries(stream, 1))[0]
+        # A client that does not know the digest may leave the field empty.
+        if stored != EMPTY_HASH:
+            # Clients treat it as a hash like all others, so its words are turned around, too.
+            sha256 = bytes.fromhex(to_text(stored))
+    return FileEntry(digest, rows, proof_rows, sha256)
 
 
-def write_files(stream: BinaryIO, files: Iterable[FileEntry]) -> List[int]:
-    """Write a shard that lists files and nothing else; return where each file's entry starts."""
-    stream.write(_HEADER.pack(_TAG, _VERSION, 0))
-    offsets = []
-    position = _HEADER.size
-    for entry in files:
-        offsets.append(position)
-        body = _file_to_bytes(entry)
-        stream.write(body)
-        position += len(body)
-    stream.write(_BOOKEND)  # the end of the files
-    stream.write(_BOOKEND)  # and of the xorbs, of which there are none
-    return offsets
+class ShardWriter:
+    """Writes a shard that lists files and nothing else.
+
+    Args:
+        stream: Where to, from its start.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        stream.write(_HEADER.pack(_TAG, _VERSION, 0))
+        self.position = _HEADER.size
+
+    def add(self, entry: FileEntry) -> int:
+        """Append a file, without its proofs; return where its entry starts."""
+        flags = _HAS_METADATA if entry.sha256 else 0
+        count = len(entry.rows) // _ENTRY.size
+        body = _ENTRY.pack(entry.digest, flags, count, 0, 0) + entry.rows
+        if entry.sha256:
+            body += _ENTRY.pack(from_text(entry.sha256.hex()), 0, 0, 0, 0)
+        self._stream.write(body)
+        start = self.position
+        self.position += len(body)
+        return start
+
+    def finish(self) -> None:
+        """Mark the end of the files, and of the xorbs, of which there are none."""
+        self._stream.write(_BOOKEND + _BOOKEND)
 
 
 def xorb_listing(
-    digest: bytes, table: ChunkTable, hidden_hashes: List[bytes], key: bytes, created: int, expires: int
+    digest: bytes, table: ChunkTable, *, key: bytes, created: int, expires: int
 ) -> bytes:
     """Write the shard that answers a query for a chunk: one xorb and its chunks.
 
     Args:
         digest: The xorb.
         table: Its chunks.
-        hidden_hashes: Their hashes, hidden behind the key.
-        key: The key, so that the client can recognise the chunks that it has, and only those.
+        key: Hides the hashes, so that the client recognises the chunks that it has, and only
+            those.
         created: When it was written, in seconds since 1970.
         expires: Until when the client may rely on it, in seconds since 1970.
     """
-    plain = table.plain_ends
-    body = [_ENTRY.pack(digest, 0, len(table), plain[-1], table.run_length)]
+    count = len(table)
+    body = [_ENTRY.pack(digest, 0, count, table.plain_start(count), table.run_length)]
     body += [
-        _ENTRY.pack(name, plain[index], plain[index + 1] - plain[index], 0, 0)
-        for index, name in enumerate(hidden_hashes)
+        _ENTRY.pack(keyed(name, key), table.plain_start(index), size, 0, 0)
+        for index, (name, size) in enumerate(table.leaves(0, count))
     ]
     xorbs_start = _HEADER.size + len(_BOOKEND)
     footer_start = xorbs_start + _ENTRY.size * len(body) + len(_BOOKEND)
     footer = _FOOTER.pack(
-        _FOOTER_VERSION, _HEADER.size, xorbs_start, bytes(48), key, created, expires, bytes(72), footer_start
+        _FOOTER_VERSION,
+        _HEADER.size,
+        xorbs_start,
+        *(footer_start, 0) * 3,  # without tables a client reads the entries; they end there
+        key,
+        created,
+        expires,
+        bytes(72),
+        footer_start,
     )
     head = _HEADER.pack(_TAG, _VERSION, len(footer))
     return b"".join([head, _BOOKEND, *body, _BOOKEND, footer])
-
-
-def _segment(xorb: bytes, _flags: int, size: int, start: int, end: int) -> Segment:
-    if end <= start:
-        raise XetFormatError(f"A segment of the chunks {start} to {end} is empty.")
-    return Segment(xorb, size, start, end)
 
 
 def _entries(stream: BinaryIO, count: int) -> bytes:
@@ -156,12 +190,3 @@ def _entries(stream: BinaryIO, count: int) -> bytes:
     if len(data) < length:
         raise XetFormatError("A shard ends inside its list of files.")
     return data
-
-
-def _file_to_bytes(entry: FileEntry) -> bytes:
-    flags = _HAS_METADATA if entry.sha256 else 0
-    rows = [_ENTRY.pack(entry.digest, flags, len(entry.segments), 0, 0)]
-    rows += [_ENTRY.pack(s.xorb, 0, s.size, s.start, s.end) for s in entry.segments]
-    if entry.sha256:
-        rows.append(_ENTRY.pack(entry.sha256, 0, 0, 0, 0))
-    return b"".join(rows)

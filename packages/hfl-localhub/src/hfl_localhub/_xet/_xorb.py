@@ -8,9 +8,9 @@ and what a download needs is one read away.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
+from array import array
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Sequence, Tuple
+from typing import BinaryIO, Iterator, Tuple
 
 from hfl_localhub._xet import _chunks, _hashing
 from hfl_localhub._xet._errors import XetFormatError, XetMismatchError
@@ -19,6 +19,8 @@ from hfl_localhub._xet._errors import XetFormatError, XetMismatchError
 LARGEST_XORB = 64 * 1024 * 1024
 # Clients pack about 64 MiB of plain bytes; more than this is a decompression bomb.
 _LARGEST_PLAIN = 4 * LARGEST_XORB
+# Clients put at most 8192 chunks into one.
+_MOST_CHUNKS = 8 * 8192
 _FOOTER_MARK = b"XETBLOB"
 
 _ENTRY = struct.Struct("<32sII")
@@ -30,43 +32,60 @@ class ChunkTable:
     """Where each chunk of a xorb is, packed and plain, and what it is called.
 
     Args:
-        entries: Per chunk its hash, and where it ends in the run and in the plain bytes.
+        rows: The table as it is stored: per chunk its hash, and where it ends in the run and
+            in the plain bytes.
     """
 
-    def __init__(self, entries: Sequence[Tuple[bytes, int, int]]) -> None:
-        self.hashes = [entry[0] for entry in entries]
-        self.packed_ends = [0, *(entry[1] for entry in entries)]
-        self.plain_ends = [0, *(entry[2] for entry in entries)]
+    def __init__(self, rows: bytes) -> None:
+        self._rows = rows
+        self._ends = array("I", [0, 0])
+        for _, packed_end, plain_end in _ENTRY.iter_unpack(rows):
+            self._ends.append(packed_end)
+            self._ends.append(plain_end)
 
     def __len__(self) -> int:
-        return len(self.hashes)
+        return len(self._rows) // _ENTRY.size
 
     @property
     def run_length(self) -> int:
         """How many bytes the packed chunks and their headers take."""
-        return self.packed_ends[-1]
+        return self._ends[-2]
+
+    def packed_start(self, index: int) -> int:
+        """Where a chunk starts in the run, header included."""
+        return self._ends[2 * index]
+
+    def plain_start(self, index: int) -> int:
+        """Where a chunk starts in the plain bytes."""
+        return self._ends[2 * index + 1]
 
     def plain_size(self, start: int, end: int) -> int:
         """How many plain bytes the chunks from start to before end have."""
-        return self.plain_ends[end] - self.plain_ends[start]
+        return self.plain_start(end) - self.plain_start(start)
 
-    def leaves(self, start: int = 0, end: int | None = None) -> List[_hashing.Leaf]:
-        """Return hash and plain size of the chunks from start to before end."""
-        stop = len(self) if end is None else end
-        return [
-            (self.hashes[index], self.plain_ends[index + 1] - self.plain_ends[index])
-            for index in range(start, stop)
-        ]
+    def hash_of(self, index: int) -> bytes:
+        """Return the hash of a chunk."""
+        start = index * _ENTRY.size
+        return self._rows[start : start + _hashing.HASH_SIZE]
 
-    def chunk_at(self, offset: int) -> int:
-        """Return the number of the chunk that holds a plain byte."""
-        return bisect_right(self.plain_ends, offset) - 1
+    def leaves(self, start: int, end: int) -> Iterator[_hashing.Leaf]:
+        """Iterate over hash and plain size of the chunks from start to before end."""
+        for index in range(start, end):
+            yield self.hash_of(index), self.plain_size(index, index + 1)
+
+    def chunk_at(self, offset: int, start: int, end: int) -> int:
+        """Return which of the chunks from start to before end holds a plain byte of the xorb."""
+        while end - start > 1:
+            middle = (start + end) // 2
+            if self.plain_start(middle) <= offset:
+                start = middle
+            else:
+                end = middle
+        return start
 
     def to_bytes(self) -> bytes:
         """Return the table as it stands behind the run."""
-        rows = zip(self.hashes, self.packed_ends[1:], self.plain_ends[1:])
-        body = b"".join(_ENTRY.pack(*row) for row in rows)
-        return body + _TRAILER.pack(_MAGIC, len(self), self.run_length)
+        return self._rows + _TRAILER.pack(_MAGIC, len(self), self.run_length)
 
 
 def scan(stream: BinaryIO) -> ChunkTable:
@@ -77,7 +96,7 @@ def scan(stream: BinaryIO) -> ChunkTable:
     Raises:
         XetFormatError: If it is cut off, or is not a run of chunks.
     """
-    entries: List[Tuple[bytes, int, int]] = []
+    rows = bytearray()
     packed_end = plain_end = 0
     while True:
         head = stream.read(_chunks.HEADER_SIZE)
@@ -88,10 +107,12 @@ def scan(stream: BinaryIO) -> ChunkTable:
         plain_end += header.plain
         if plain_end > _LARGEST_PLAIN:
             raise XetFormatError(f"A xorb unpacks to more than {_LARGEST_PLAIN} bytes.")
-        entries.append((_hashing.chunk_hash(plain), packed_end, plain_end))
-    if not entries:
+        rows += _ENTRY.pack(_hashing.chunk_hash(plain), packed_end, plain_end)
+        if len(rows) > _MOST_CHUNKS * _ENTRY.size:
+            raise XetFormatError(f"A xorb has more than {_MOST_CHUNKS} chunks.")
+    if not rows:
         raise XetFormatError("A xorb has at least one chunk.")
-    return ChunkTable(entries)
+    return ChunkTable(bytes(rows))
 
 
 def verify(table: ChunkTable, digest: bytes) -> None:
@@ -100,7 +121,7 @@ def verify(table: ChunkTable, digest: bytes) -> None:
     Raises:
         XetMismatchError: If they make up another one.
     """
-    actual = _hashing.xorb_hash(table.leaves())
+    actual = _hashing.xorb_hash(table.leaves(0, len(table)))
     if actual != digest:
         raise XetMismatchError(
             f"The xorb was announced as {_hashing.to_text(digest)}"
@@ -122,14 +143,14 @@ def read_table(path: Path) -> ChunkTable:
             magic, count, run = _TRAILER.unpack(trailer)
             if magic == _MAGIC and size == run + count * _ENTRY.size + _TRAILER.size:
                 stream.seek(run)
-                return ChunkTable(list(_ENTRY.iter_unpack(stream.read(count * _ENTRY.size))))
+                return ChunkTable(stream.read(count * _ENTRY.size))
     raise XetMismatchError(f"The stored xorb {path.name} is damaged.")
 
 
 def iter_plain(path: Path, table: ChunkTable, start: int, end: int) -> Iterator[bytes]:
     """Unpack the chunks from start to before end of a stored xorb, one by one."""
     with path.open("rb") as stream:
-        stream.seek(table.packed_ends[start])
+        stream.seek(table.packed_start(start))
         for _ in range(start, end):
             yield _next_chunk(stream, stream.read(_chunks.HEADER_SIZE))[1]
 
