@@ -14,8 +14,10 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from hfl_localhub import _xet
+from hfl_localhub._buckets import BucketRegister, BucketRoutes
 from hfl_localhub._context import HubContext
 from hfl_localhub._errors import HubError, forbidden, invalid_token, repo_not_found
 from hfl_localhub._identity import Identity
@@ -97,8 +99,18 @@ def create_app(root, endpoint, clock=None):
     )
     service = _xet.XetService(context)
     routes = _xet.routes(context, service)
+    register = BucketRegister(root / "buckets.sqlite")
+    buckets = BucketRoutes(context, service, register)
+
+    async def move(request):
+        payload = await request.json()
+        buckets.move(request, payload["fromRepo"], payload["toRepo"])
+        return JSONResponse({})
+
+    routes += [*buckets.routes(), Route("/api/repos/move", move, methods=["POST"])]
     app = Starlette(routes=routes, exception_handlers={HubError: refuse})
     app.state.service = service
+    app.state.register = register
     app.state.context = context
     return app
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List
 
+from hfl_localhub._xet._errors import XetFormatError, XetNotFoundError, XetRangeError
+from hfl_localhub._xet._ranges import parse as parse_range
 from hfl_localhub._xet._routes import store_routes
 from hfl_localhub._xet._service import XetService
 from hfl_localhub._xet._token_routes import token_response, token_routes
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
 
     from hfl_localhub._context import HubContext
 
-__all__ = ["Scope", "XetService", "routes", "token_response"]
+__all__ = [
+    "Scope",
+    "XetFormatError",
+    "XetNotFoundError",
+    "XetRangeError",
+    "XetService",
+    "parse_range",
+    "routes",
+    "token_response",
+]
 
 
 def routes(context: HubContext, service: XetService | None = None) -> List[Route]:

@@ -1,0 +1,296 @@
+"""Buckets over HTTP, as huggingface_hub 2 speaks it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from hfl_localhub._buckets import _batch
+from hfl_localhub._buckets._access import BucketAccess, MovedError, can_read
+from hfl_localhub._buckets._batch import BatchPlanner, Changes, RefusedError
+from hfl_localhub._buckets._content import content_response
+from hfl_localhub._buckets._listing import PAGE, tree_page
+from hfl_localhub._buckets._register import Bucket, BucketRegister, NameTakenError
+from hfl_localhub._buckets._views import bucket_json, entry_json
+from hfl_localhub._errors import (
+    HubError,
+    bad_request,
+    conflict,
+    entry_not_found,
+    forbidden,
+    payload_too_large,
+)
+from hfl_localhub._xet import Scope, XetFormatError, XetService, token_response
+
+if TYPE_CHECKING:
+    from hfl_localhub._context import HubContext
+
+_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(?<![.-])\Z")
+
+Endpoint = Callable[["BucketRoutes", Request], Awaitable[Response]]
+
+
+def _following(endpoint: Endpoint) -> Endpoint:
+    """Send clients that know a bucket's former name on to its present one."""
+
+    @functools.wraps(endpoint)
+    async def wrapped(self: BucketRoutes, request: Request) -> Response:
+        try:
+            return await endpoint(self, request)
+        except MovedError as moved:
+            former = f"/{request.path_params['namespace']}/{request.path_params['name']}"
+            url = str(request.url).replace(former, f"/{moved.bucket.id}", 1)
+            return RedirectResponse(url, status_code=307)
+
+    return wrapped
+
+
+class BucketRoutes:
+    """Answers requests about buckets.
+
+    Args:
+        context: What the Hub's parts share.
+        service: Has the files' bytes.
+        register: Has the buckets.
+    """
+
+    def __init__(self, context: HubContext, service: XetService, register: BucketRegister) -> None:
+        self._context = context
+        self._service = service
+        self._register = register
+        self._access = BucketAccess(context, register)
+
+    def routes(self) -> List[Route]:
+        """Return the routes, without ``POST /api/repos/move``, which repositories share."""
+        api = "/api/buckets/{namespace}/{name}"
+        return [
+            Route("/api/buckets/{namespace}", self.listing, methods=["GET"]),
+            Route(api, self.create, methods=["POST"]),
+            Route(api, self.info, methods=["GET"]),
+            Route(api, self.delete, methods=["DELETE"]),
+            Route(f"{api}/settings", self.settings, methods=["PUT"]),
+            Route(f"{api}/tree", self.tree, methods=["GET"]),
+            Route(f"{api}/tree/{{prefix:path}}", self.tree, methods=["GET"]),
+            Route(f"{api}/paths-info", self.paths_info, methods=["POST"]),
+            Route(f"{api}/batch", self.batch, methods=["POST"]),
+            Route(f"{api}/xet-read-token", self.read_token, methods=["GET"]),
+            Route(f"{api}/xet-write-token", self.write_token, methods=["GET"]),
+            Route("/buckets/{namespace}/{name}/resolve/{path:path}", self.resolve, methods=["GET"]),
+        ]
+
+    async def listing(self, request: Request) -> Response:
+        namespace = self._access.namespace(request)
+        identity = self._context.authenticate(request)
+        search = request.query_params.get("search", "").lower()
+        start = request.query_params.get("cursor", "")
+        found = [
+            bucket
+            for bucket in await run_in_threadpool(self._register.in_namespace, namespace)
+            if can_read(identity, bucket) and search in bucket.name.lower() and bucket.name >= start
+        ]
+        answer = [bucket_json(bucket) for bucket in found[:PAGE]]
+        return self._page(request, answer, found[PAGE].name if len(found) > PAGE else None)
+
+    async def create(self, request: Request) -> Response:
+        identity = self._access.identity(request)
+        payload = await _json(request)
+        namespace, name = self._access.namespace(request), request.path_params["name"]
+        _check_name(name)
+        if not identity.can_write(namespace, name):
+            raise forbidden(f"You have no right to create buckets in {namespace}.")
+        private = _private(payload) or False
+        url = f"{self._context.endpoint()}/buckets/{namespace}/{name}"
+        try:
+            self._register.create(
+                namespace, name, private=private, now=self._context.signer.clock()
+            )
+        except NameTakenError:
+            raise conflict("You already created this bucket.", url=url) from None
+        return JSONResponse({"url": url, "name": f"{namespace}/{name}"})
+
+    @_following
+    async def info(self, request: Request) -> Response:
+        return JSONResponse(bucket_json(self._access.bucket(request, "read")))
+
+    @_following
+    async def delete(self, request: Request) -> Response:
+        self._register.delete(self._access.bucket(request, "admin"))
+        return JSONResponse({})
+
+    @_following
+    async def settings(self, request: Request) -> Response:
+        bucket = self._access.bucket(request, "admin")
+        private = _private(await _json(request))
+        if private is None:
+            raise bad_request("A bucket's settings are 'private' or 'visibility'.")
+        self._register.set_private(bucket, private=private)
+        return JSONResponse({"private": private})
+
+    def move(self, request: Request, from_id: str, to_id: str) -> None:
+        """Rename a bucket: the part of ``POST /api/repos/move`` that is about buckets.
+
+        Raises:
+            HubError: If it is not there, may not be moved, or the name is taken.
+        """
+        request.path_params["namespace"], request.path_params["name"] = _split(from_id)
+        namespace, name = _split(to_id)
+        try:
+            bucket = self._access.bucket(request, "admin")
+        except MovedError as moved:
+            raise conflict(f"The bucket is called {moved.bucket.id} now.") from None
+        if not self._access.identity(request).can_write(namespace, name):
+            raise forbidden(f"You have no right to create buckets in {namespace}.")
+        try:
+            self._register.move(bucket, namespace, name)
+        except NameTakenError:
+            raise conflict(f"There is a bucket {to_id} already.") from None
+
+    @_following
+    async def tree(self, request: Request) -> Response:
+        bucket = self._access.bucket(request, "read")
+        page = await run_in_threadpool(
+            tree_page,
+            self._register,
+            bucket,
+            request.path_params.get("prefix", ""),
+            recursive=request.query_params.get("recursive", "").lower() in ("true", "1"),
+            start=request.query_params.get("cursor"),
+        )
+        return self._page(request, [entry_json(entry) for entry in page.entries], page.next_start)
+
+    @_following
+    async def paths_info(self, request: Request) -> Response:
+        bucket = self._access.bucket(request, "read")
+        paths = (await _json(request)).get("paths")
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise bad_request("The body is not {'paths': [...]}.")
+        if len(paths) > PAGE:
+            raise bad_request(f"At most {PAGE} paths may be asked for at once.")
+        paths = [path for path in paths if _batch.is_unicode(path)]
+        files = await run_in_threadpool(self._register.files_at, bucket, paths)
+        return JSONResponse([entry_json(file) for file in files])
+
+    @_following
+    async def batch(self, request: Request) -> Response:
+        bucket = self._access.bucket(request, "write")
+        operations = _batch.parse(await _body(request))
+        changes = await run_in_threadpool(self._apply, request, bucket, operations)
+        failed = [{"path": path, "error": error} for path, error in changes.failures]
+        all_failed = bool(failed) and len(failed) == len(operations)
+        return JSONResponse(
+            {"success": not failed, "processed": len(operations), "failed": failed},
+            status_code=422 if all_failed else 200,
+        )
+
+    @_following
+    async def resolve(self, request: Request) -> Response:
+        bucket = self._access.bucket(request, "read")
+        path = request.path_params["path"]
+        file = self._register.file(bucket, path)
+        if file is None:
+            raise entry_not_found(path)
+        refresh = f"{self._context.endpoint()}/api/buckets/{bucket.id}/xet-read-token"
+        return content_response(request, self._service, file, refresh_route=refresh)
+
+    @_following
+    async def read_token(self, request: Request) -> Response:
+        bucket = self._access.bucket(request, "read")
+        return token_response(self._service, Scope("bucket", bucket.id, "read"))
+
+    @_following
+    async def write_token(self, request: Request) -> Response:
+        bucket = self._access.bucket(request, "write")
+        return token_response(self._service, Scope("bucket", bucket.id, "write"))
+
+    def _apply(self, request: Request, bucket: Bucket, operations: List[Dict[str, Any]]) -> Changes:
+        def size_of(xet_hash: str) -> int | None:
+            try:
+                return self._service.size(xet_hash)
+            except XetFormatError as error:
+                raise RefusedError(str(error)) from error
+
+        planner = BatchPlanner(
+            size_of=size_of,
+            exists=lambda path: self._register.file(bucket, path) is not None,
+            check_source=functools.partial(self._check_source, request),
+            now=self._context.signer.clock(),
+        )
+        changes = planner.plan(operations)
+        self._register.apply(bucket, changes.writes, changes.deletes)
+        return changes
+
+    def _check_source(self, request: Request, repo_type: str, repo_id: str, xet_hash: str) -> None:
+        try:
+            namespace, name = _split(repo_id)
+            if repo_type in ("model", "dataset", "space"):
+                self._context.authorize(request, repo_type, repo_id, "read")
+                return
+        except HubError as error:
+            raise RefusedError(f"The source cannot be read: {error.message}") from error
+        if repo_type != "bucket":
+            raise RefusedError("The field sourceRepoType is not model, dataset, space or bucket.")
+        source = self._register.get(namespace, name)
+        if source is None or not can_read(self._context.authenticate(request), source):
+            raise RefusedError(f"There is no bucket {repo_id}.")
+        if not self._register.has_hash(source, xet_hash):
+            raise RefusedError(f"The bucket {repo_id} has no file with the Xet hash {xet_hash}.")
+
+    def _page(self, request: Request, items: List[Any], next_start: str | None) -> Response:
+        headers = {}
+        if next_start is not None:
+            query = {**request.query_params, "cursor": next_start}
+            path = request.scope.get("raw_path", request.url.path.encode()).decode("ascii")
+            url = f"{self._context.endpoint()}{path}?{urlencode(query)}"
+            headers["Link"] = f'<{url}>; rel="next"'
+        return JSONResponse(items, headers=headers)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for data in request.stream():
+        body += data
+        if len(body) > _batch.LARGEST_BATCH:
+            raise payload_too_large(f"A request has at most {_batch.LARGEST_BATCH} bytes.")
+    return bytes(body)
+
+
+async def _json(request: Request) -> Dict[str, Any]:
+    body = await _body(request)
+    try:
+        payload = json.loads(body) if body else {}
+    except (ValueError, RecursionError) as error:
+        raise bad_request("The body is not JSON.") from error
+    if not isinstance(payload, dict):
+        raise bad_request("The body is not a JSON object.")
+    return payload
+
+
+def _private(payload: Dict[str, Any]) -> bool | None:
+    if "visibility" in payload:
+        if payload["visibility"] not in ("public", "private"):
+            raise bad_request("A bucket's visibility is 'public' or 'private'.")
+        return bool(payload["visibility"] == "private")
+    private = payload.get("private")
+    if not isinstance(private, (bool, type(None))):
+        raise bad_request("'private' is true or false.")
+    return private
+
+
+def _split(bucket_id: str) -> List[str]:
+    parts = bucket_id.split("/")
+    if len(parts) != 2 or not all(map(_NAME.match, parts)):
+        raise bad_request(f"{bucket_id!r} is not namespace/name.")
+    return parts
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.match(name):
+        raise bad_request(f"{name!r} cannot be a bucket's name.")
