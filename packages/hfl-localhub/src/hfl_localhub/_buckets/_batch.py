@@ -12,8 +12,6 @@ from hfl_localhub._errors import bad_request
 
 #: How many operations a batch may have.
 MOST_OPERATIONS = 1000
-#: How many bytes a batch may have.
-LARGEST_BATCH = 16 * 1024 * 1024
 _LONGEST_PATH = 1024
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(;[ -~]*)?\Z")
 
@@ -48,7 +46,6 @@ class BatchPlanner:
 
     Args:
         size_of: Returns the size of stored bytes by their Xet hash, or None.
-        exists: Whether the bucket has a file at a path.
         check_source: ``check_source(repo_type, repo_id, xet_hash)`` raises
             :class:`RefusedError` if a copy from there is not allowed.
         now: The time of the batch, in seconds since 1970.
@@ -58,12 +55,10 @@ class BatchPlanner:
         self,
         *,
         size_of: Callable[[str], int | None],
-        exists: Callable[[str], bool],
         check_source: Callable[[str, str, str], None],
         now: float,
     ) -> None:
         self._size_of = size_of
-        self._exists = exists
         self._check_source = check_source
         self._now = now
         self._writes: Dict[str, BucketFile] = {}
@@ -84,8 +79,7 @@ class BatchPlanner:
     def _take(self, path: str, operation: Dict[str, Any]) -> None:
         kind = operation["type"]
         if kind == "deleteFile":
-            if path not in self._writes and (path in self._deletes or not self._exists(path)):
-                raise RefusedError("There is no such file.")
+            # No error when it is not there: a client repeats a batch whose answer got lost.
             self._writes.pop(path, None)
             self._deletes.add(path)
             return
@@ -95,7 +89,7 @@ class BatchPlanner:
             self._check_source(*source, xet_hash)
         size = self._size_of(xet_hash)
         if size is None:
-            raise RefusedError(f"No file with the Xet hash {xet_hash[:80]} was uploaded.")
+            raise RefusedError("File not found in Xet storage")
         self._writes[path] = BucketFile(
             path, xet_hash, size, _mtime(operation), self._now, _content_type(operation)
         )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
-import re
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, List
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -15,25 +13,23 @@ from starlette.routing import Route
 
 from hfl_localhub._buckets import _batch
 from hfl_localhub._buckets._access import BucketAccess, MovedError, can_read
-from hfl_localhub._buckets._batch import BatchPlanner, Changes, RefusedError
 from hfl_localhub._buckets._content import content_response
+from hfl_localhub._buckets._executor import BatchExecutor
 from hfl_localhub._buckets._listing import PAGE, tree_page
-from hfl_localhub._buckets._register import Bucket, BucketRegister, NameTakenError
+from hfl_localhub._buckets._payload import check_name, private_of, read_body, read_json, split_id
+from hfl_localhub._buckets._register import BucketRegister, NameTakenError
 from hfl_localhub._buckets._views import bucket_json, entry_json
 from hfl_localhub._errors import (
-    HubError,
     bad_request,
     conflict,
     entry_not_found,
     forbidden,
-    payload_too_large,
+    repo_not_found,
 )
-from hfl_localhub._xet import Scope, XetFormatError, XetService, token_response
+from hfl_localhub._xet import Scope, XetService, token_response
 
 if TYPE_CHECKING:
     from hfl_localhub._context import HubContext
-
-_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(?<![.-])\Z")
 
 Endpoint = Callable[["BucketRoutes", Request], Awaitable[Response]]
 
@@ -73,6 +69,7 @@ class BucketRoutes:
         api = "/api/buckets/{namespace}/{name}"
         return [
             Route("/api/buckets/{namespace}", self.listing, methods=["GET"]),
+            Route("/api/buckets/{name}", self.without_namespace, methods=["DELETE"]),
             Route(api, self.create, methods=["POST"]),
             Route(api, self.info, methods=["GET"]),
             Route(api, self.delete, methods=["DELETE"]),
@@ -99,14 +96,17 @@ class BucketRoutes:
         answer = [bucket_json(bucket) for bucket in found[:PAGE]]
         return self._page(request, answer, found[PAGE].name if len(found) > PAGE else None)
 
+    async def without_namespace(self, request: Request) -> Response:
+        raise repo_not_found(is_anonymous=self._context.authenticate(request) is None)
+
     async def create(self, request: Request) -> Response:
         identity = self._access.identity(request)
-        payload = await _json(request)
+        payload = await read_json(request)
         namespace, name = self._access.namespace(request), request.path_params["name"]
-        _check_name(name)
+        check_name(name)
         if not identity.can_write(namespace, name):
             raise forbidden(f"You have no right to create buckets in {namespace}.")
-        private = _private(payload) or False
+        private = private_of(payload) or False
         url = f"{self._context.endpoint()}/buckets/{namespace}/{name}"
         try:
             self._register.create(
@@ -128,7 +128,7 @@ class BucketRoutes:
     @_following
     async def settings(self, request: Request) -> Response:
         bucket = self._access.bucket(request, "admin")
-        private = _private(await _json(request))
+        private = private_of(await read_json(request))
         if private is None:
             raise bad_request("A bucket's settings are 'private' or 'visibility'.")
         self._register.set_private(bucket, private=private)
@@ -140,8 +140,8 @@ class BucketRoutes:
         Raises:
             HubError: If it is not there, may not be moved, or the name is taken.
         """
-        request.path_params["namespace"], request.path_params["name"] = _split(from_id)
-        namespace, name = _split(to_id)
+        request.path_params["namespace"], request.path_params["name"] = split_id(from_id)
+        namespace, name = split_id(to_id)
         try:
             bucket = self._access.bucket(request, "admin")
         except MovedError as moved:
@@ -169,7 +169,7 @@ class BucketRoutes:
     @_following
     async def paths_info(self, request: Request) -> Response:
         bucket = self._access.bucket(request, "read")
-        paths = (await _json(request)).get("paths")
+        paths = (await read_json(request)).get("paths")
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
             raise bad_request("The body is not {'paths': [...]}.")
         if len(paths) > PAGE:
@@ -181,12 +181,18 @@ class BucketRoutes:
     @_following
     async def batch(self, request: Request) -> Response:
         bucket = self._access.bucket(request, "write")
-        operations = _batch.parse(await _body(request))
-        changes = await run_in_threadpool(self._apply, request, bucket, operations)
+        operations = _batch.parse(await read_body(request))
+        executor = BatchExecutor(self._context, self._service, self._register)
+        changes = await run_in_threadpool(executor.apply, request, bucket, operations)
         failed = [{"path": path, "error": error} for path, error in changes.failures]
         all_failed = bool(failed) and len(failed) == len(operations)
         return JSONResponse(
-            {"success": not failed, "processed": len(operations), "failed": failed},
+            {
+                "success": not failed,
+                "processed": len(operations),
+                "succeeded": len(operations) - len(failed),
+                "failed": failed,
+            },
             status_code=422 if all_failed else 200,
         )
 
@@ -210,39 +216,6 @@ class BucketRoutes:
         bucket = self._access.bucket(request, "write")
         return token_response(self._service, Scope("bucket", bucket.id, "write"))
 
-    def _apply(self, request: Request, bucket: Bucket, operations: List[Dict[str, Any]]) -> Changes:
-        def size_of(xet_hash: str) -> int | None:
-            try:
-                return self._service.size(xet_hash)
-            except XetFormatError as error:
-                raise RefusedError(str(error)) from error
-
-        planner = BatchPlanner(
-            size_of=size_of,
-            exists=lambda path: self._register.file(bucket, path) is not None,
-            check_source=functools.partial(self._check_source, request),
-            now=self._context.signer.clock(),
-        )
-        changes = planner.plan(operations)
-        self._register.apply(bucket, changes.writes, changes.deletes)
-        return changes
-
-    def _check_source(self, request: Request, repo_type: str, repo_id: str, xet_hash: str) -> None:
-        try:
-            namespace, name = _split(repo_id)
-            if repo_type in ("model", "dataset", "space"):
-                self._context.authorize(request, repo_type, repo_id, "read")
-                return
-        except HubError as error:
-            raise RefusedError(f"The source cannot be read: {error.message}") from error
-        if repo_type != "bucket":
-            raise RefusedError("The field sourceRepoType is not model, dataset, space or bucket.")
-        source = self._register.get(namespace, name)
-        if source is None or not can_read(self._context.authenticate(request), source):
-            raise RefusedError(f"There is no bucket {repo_id}.")
-        if not self._register.has_hash(source, xet_hash):
-            raise RefusedError(f"The bucket {repo_id} has no file with the Xet hash {xet_hash}.")
-
     def _page(self, request: Request, items: List[Any], next_start: str | None) -> Response:
         headers = {}
         if next_start is not None:
@@ -251,46 +224,3 @@ class BucketRoutes:
             url = f"{self._context.endpoint()}{path}?{urlencode(query)}"
             headers["Link"] = f'<{url}>; rel="next"'
         return JSONResponse(items, headers=headers)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for data in request.stream():
-        body += data
-        if len(body) > _batch.LARGEST_BATCH:
-            raise payload_too_large(f"A request has at most {_batch.LARGEST_BATCH} bytes.")
-    return bytes(body)
-
-
-async def _json(request: Request) -> Dict[str, Any]:
-    body = await _body(request)
-    try:
-        payload = json.loads(body) if body else {}
-    except (ValueError, RecursionError) as error:
-        raise bad_request("The body is not JSON.") from error
-    if not isinstance(payload, dict):
-        raise bad_request("The body is not a JSON object.")
-    return payload
-
-
-def _private(payload: Dict[str, Any]) -> bool | None:
-    if "visibility" in payload:
-        if payload["visibility"] not in ("public", "private"):
-            raise bad_request("A bucket's visibility is 'public' or 'private'.")
-        return bool(payload["visibility"] == "private")
-    private = payload.get("private")
-    if not isinstance(private, (bool, type(None))):
-        raise bad_request("'private' is true or false.")
-    return private
-
-
-def _split(bucket_id: str) -> List[str]:
-    parts = bucket_id.split("/")
-    if len(parts) != 2 or not all(map(_NAME.match, parts)):
-        raise bad_request(f"{bucket_id!r} is not namespace/name.")
-    return parts
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.match(name):
-        raise bad_request(f"{name!r} cannot be a bucket's name.")
