@@ -11,6 +11,14 @@ from hfl_core._lazy import lazy_exports
 from hfl_core._version import __version__
 
 if TYPE_CHECKING:
+    from hfl_core._log import configure_logging as configure_logging
+    from hfl_core._log import get_logger as get_logger
+    from hfl_core._progress import Progress as Progress
+    from hfl_core._redact import redact as redact
+    from hfl_core._retry import RetryPolicy as RetryPolicy
+    from hfl_core._settings import Settings as Settings
+    from hfl_core._settings_files import load_settings as load_settings
+    from hfl_core._timing import Timer as Timer
     from hfl_core.errors import AuthError as AuthError
     from hfl_core.errors import ConfigError as ConfigError
     from hfl_core.errors import ConflictError as ConflictError
@@ -39,7 +47,15 @@ _EXPORTS = {
     "PermissionDeniedError": ".errors",
     "RateLimitError": ".errors",
     "ValidationError": ".errors",
+    "Progress": "._progress",
+    "RetryPolicy": "._retry",
+    "Settings": "._settings",
+    "Timer": "._timing",
+    "configure_logging": "._log",
+    "get_logger": "._log",
     "lazy_exports": "._lazy",
+    "load_settings": "._settings_files",
+    "redact": "._redact",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

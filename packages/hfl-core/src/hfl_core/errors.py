@@ -74,7 +74,9 @@ class HflError(Exception):
         return (_rebuild, (type(self), self.args, self.__dict__))
 
 
-def _rebuild(cls: type[HflError], args: tuple[object, ...], attributes: dict[str, object]) -> HflError:
+def _rebuild(
+    cls: type[HflError], args: tuple[object, ...], attributes: dict[str, object]
+) -> HflError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(attributes)

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -46,6 +47,10 @@ class BlobStore:
     Args:
         root: The Hub's folder; blobs go into ``blobs/`` and ``tmp/`` in it.
 
+    Attributes:
+        lock: Held by who adds a blob until its repository's record exists, and by who removes a
+            blob that no repository has a record of.
+
     Example:
         >>> import tempfile
         >>> store = BlobStore(Path(tempfile.mkdtemp()))
@@ -60,6 +65,7 @@ class BlobStore:
         self.root = Path(root)
         self._blobs = self.root / "blobs" / "sha256"
         self._tmp = self.root / "tmp"
+        self.lock = threading.RLock()
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._tmp.mkdir(parents=True, exist_ok=True)
 
@@ -146,6 +152,10 @@ class BlobWriter:
             view = view[self._file.write(view) :]
         self._digest.update(data)
         self._size += len(data)
+
+    def flush(self) -> None:
+        """Flush to the disk, so that a ``commit`` under a lock is quick."""
+        fsync_file(self._file.fileno())
 
     def commit(self, expected_sha256: str | None = None) -> tuple[str, int]:
         """Flush to the disk and rename into place.
