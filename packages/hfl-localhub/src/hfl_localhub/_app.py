@@ -12,13 +12,15 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from hfl_localhub import _route_table
+from hfl_localhub import _route_table, _xet
 from hfl_localhub._call import Call, answer
 from hfl_localhub._errors import HubError, payload_too_large, repo_not_found
+from hfl_localhub._mounts import Mounts
 from hfl_localhub._routing import Match, Router
 from hfl_localhub._streams import receive_into
 
 if TYPE_CHECKING:
+    from hfl_localhub._mounts import Mount
     from starlette.types import Receive, Scope, Send
 
     from hfl_localhub._services import Services
@@ -41,12 +43,17 @@ class HubApp:
         self._hub = hub
         self._router = Router()
         _route_table.add_all(self._router)
+        self._mounts = Mounts([*_xet.routes(hub.context, hub.xet), *hub.buckets.routes()])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         scope["hfl.request_id"] = f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"
+        mounted = self._mounts.find(scope)
+        if mounted is not None:
+            await self._mounted(mounted, scope, receive, send)
+            return
         scope["path"] = scope["raw_path"].decode("ascii", "replace").split("?", 1)[0]
         request = Request(scope, receive)
         try:
@@ -57,6 +64,20 @@ class HubApp:
             return
         except OSError as error:
             response = refusal(_no_room(error))
+        response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
+        await response(scope, receive, send)
+
+    async def _mounted(self, mount: Mount, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await mount(receive, send)
+        except HubError as error:
+            response = refusal(error)
+        except ClientDisconnect:
+            return
+        except OSError as error:
+            response = refusal(_no_room(error))
+        else:
+            return
         response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
         await response(scope, receive, send)
 

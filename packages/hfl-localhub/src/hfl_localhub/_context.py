@@ -39,7 +39,8 @@ class HubContext:
             token that is unknown or expired.
         authorize: ``authorize(request, repo_type, repo_id, access)`` with the type in the
             singular (``"model"``, ``"dataset"``, ``"space"``, ``"bucket"``) and access
-            ``"read"``, ``"write"`` or ``"admin"``. Returns who asks; raises the error that the
+            ``"read"``, ``"content"`` (the files, which gating protects), ``"contribute"``
+            (propose a change), ``"write"`` or ``"admin"``. Returns who asks; raises the error that the
             client should get (an invisible repository looks absent). For buckets, which have
             their own register, use ``Identity.can_read`` and ``Identity.can_write``.
         signer: Signs and checks the parts of URLs that work without a token until they expire.

@@ -95,6 +95,9 @@ def delete(call: Call) -> Response:
 
 def move(call: Call) -> Response:
     """Give a repository another name, maybe in another namespace."""
+    if call.json.get("type") == "bucket":
+        call.hub.buckets.move(call.request, call.text("fromRepo"), call.text("toRepo"))
+        return Response("OK")
     namespace, _, name = call.text("fromRepo").partition("/")
     repo = _named(call, namespace, name)
     to_namespace, _, to_name = call.text("toRepo").partition("/")

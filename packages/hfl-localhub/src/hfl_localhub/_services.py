@@ -7,8 +7,9 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterable, Optional
 
-from hfl_localhub._access import Access, authenticate, check_repo
+from hfl_localhub._access import Access, authenticate, check_content, check_repo
 from hfl_localhub._accounts import Accounts
+from hfl_localhub._buckets import BucketRegister, BucketRoutes
 from hfl_localhub._context import HubContext
 from hfl_localhub._durable import read_json, write_json
 from hfl_localhub._errors import bad_request
@@ -18,6 +19,7 @@ from hfl_localhub._repos import Repositories
 from hfl_localhub._requests import RequestLog
 from hfl_localhub._signing import Signer
 from hfl_localhub._store import BlobStore
+from hfl_localhub._xet import XetService
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -55,6 +57,8 @@ class Services:
     accounts: Accounts
     repos: Repositories
     options: Options
+    xet: XetService
+    buckets: BucketRoutes
 
     @property
     def blobs(self) -> BlobStore:
@@ -101,13 +105,15 @@ def open_services(  # noqa: PLR0913  # the parts that outlive a restart come fro
     def authorize(
         request: Request, repo_type: str, repo_id: str, access: str
     ) -> Optional[Identity]:
-        if access not in ("read", "contribute", "write", "admin"):
+        if access not in ("read", "content", "contribute", "write", "admin"):
             raise bad_request(f"There is no access called {access!r}.")
         identity = authenticate_request(request)
         namespace, _, name = repo_id.partition("/")
         key = (repo_type, namespace, name)
-        wanted: Access = access  # type: ignore[assignment]  # checked above
-        check_repo(repos.get(repos.redirect(key) or key), identity, wanted)
+        wanted: Access = "read" if access == "content" else access  # type: ignore[assignment]  # checked above
+        repo = check_repo(repos.get(repos.redirect(key) or key), identity, wanted)
+        if access == "content":
+            check_content(repo, identity)
         return identity
 
     def record_upload(repo_type: str, repo_id: str, sha256: str) -> None:
@@ -128,4 +134,7 @@ def open_services(  # noqa: PLR0913  # the parts that outlive a restart come fro
         requests=requests,
         record_upload=record_upload,
     )
-    return Services(root, context, accounts, repos, options)
+    xet = XetService(context)
+    context.xet_hash = xet.xet_hash
+    buckets = BucketRoutes(context, xet, BucketRegister(root / "buckets.sqlite"))
+    return Services(root, context, accounts, repos, options, xet, buckets)

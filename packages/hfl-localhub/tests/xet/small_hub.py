@@ -19,7 +19,7 @@ from starlette.routing import Route
 from hfl_localhub import _xet
 from hfl_localhub._buckets import BucketRegister, BucketRoutes
 from hfl_localhub._context import HubContext
-from hfl_localhub._errors import HubError, forbidden, invalid_token, repo_not_found
+from hfl_localhub._errors import HubError, forbidden, invalid_token, repo_not_found, unauthorized
 from hfl_localhub._identity import Identity
 from hfl_localhub._signing import Signer
 from hfl_localhub._store import BlobStore
@@ -46,7 +46,11 @@ def authorize(request, repo_type, repo_id, access):
     namespace, name = repo_id.split("/")
     if name == "private" and (identity is None or not identity.can_read(namespace)):
         raise repo_not_found(is_anonymous=identity is None)
-    if access != "read" and (identity is None or not identity.can_write(namespace)):
+    if access == "contribute" and identity is None:
+        raise unauthorized()
+    if access not in ("read", "content", "contribute") and (
+        identity is None or not identity.can_write(namespace)
+    ):
         raise forbidden("You have no right to write here.")
     return identity
 

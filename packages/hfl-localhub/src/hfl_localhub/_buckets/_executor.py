@@ -54,7 +54,7 @@ class BatchExecutor:
         try:
             namespace, name = split_id(repo_id)
             if repo_type in ("model", "dataset", "space"):
-                self._context.authorize(request, repo_type, repo_id, "read")
+                self._context.authorize(request, repo_type, repo_id, "content")
                 return
         except HubError as error:
             raise RefusedError(_no_source(repo_type, repo_id)) from error

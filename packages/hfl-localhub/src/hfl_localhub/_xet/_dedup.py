@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from typing import Dict
+from typing import BinaryIO, Dict
 
 from hfl_localhub._xet import _hashing, _shard, _xorb
 from hfl_localhub._xet._errors import XetNotFoundError
@@ -59,11 +59,13 @@ class ChunkIndex:
             if self._is_built:
                 self._add_xorb(digest, table)
 
-    def add_file(self, entry: FileEntry) -> None:
-        """Remember how a new file starts."""
+    def add_files(self, shard: BinaryIO) -> None:
+        """Remember how the files of a new shard start."""
+        shard.seek(0)
         with self._lock:
             if self._is_built:
-                self._add_file(entry)
+                for _, entry in _shard.read_files(shard):
+                    self._add_file(entry)
 
     def forget(self) -> None:
         """Start anew: xorbs were removed."""

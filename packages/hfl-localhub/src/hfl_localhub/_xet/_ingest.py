@@ -26,14 +26,15 @@ class ShardIntake:
         self._files = files
         self._blobs = blobs
 
-    def accept(self, upload: BinaryIO, on_file: Callable[[FileEntry], None]) -> int:
+    def accept(self, upload: BinaryIO, on_blob: Callable[[str], None]) -> int:
         """Check an uploaded shard and keep it.
 
         The plain bytes of a file are unpacked chunk by chunk, so memory does not grow with it.
 
         Args:
             upload: The shard, seekable.
-            on_file: Called for each file, after all of them are kept.
+            on_blob: Called for each file with a sha256, when its plain bytes are there and
+                before anybody may remove them as unused.
 
         Returns:
             How many files it describes.
@@ -52,10 +53,8 @@ class ShardIntake:
             # Only now, when nothing cheap to find is wrong, is anything unpacked.
             for entry in _entries(upload):
                 if entry.sha256 is not None:
-                    self._unpack(entry, entry.sha256.hex())
+                    self._unpack(entry, entry.sha256.hex(), on_blob)
             self._files.add(_entries(upload))
-        for entry in _entries(upload):
-            on_file(entry)
         return count
 
     def _check(self, entry: FileEntry) -> None:
@@ -95,14 +94,20 @@ class ShardIntake:
             raise XetMismatchError(f"A segment of the xorb {name} has a wrong size.")
         return table
 
-    def _unpack(self, entry: FileEntry, sha256: str) -> None:
-        if self._blobs.has(sha256) and self._files.xet_hash(bytes.fromhex(sha256)) == entry.digest:
-            return  # uploaded before, and checked then
+    def _unpack(self, entry: FileEntry, sha256: str, on_blob: Callable[[str], None]) -> None:
+        if self._files.xet_hash(bytes.fromhex(sha256)) == entry.digest:
+            with self._blobs.lock:
+                if self._blobs.has(sha256):  # uploaded before, and checked then
+                    on_blob(sha256)
+                    return
         with self._blobs.writer() as writer:
             for piece in self.plain(entry):
                 writer.write(piece)
+            writer.flush()
             try:
-                writer.commit(sha256)
+                with self._blobs.lock:
+                    writer.commit(sha256)
+                    on_blob(sha256)
             except DigestMismatchError as error:
                 raise XetMismatchError(
                     f"The file was announced with sha256 {sha256} but has {error.actual}."

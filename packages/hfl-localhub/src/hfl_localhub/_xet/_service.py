@@ -114,12 +114,12 @@ class XetService:
     def add_shard(self, upload: BinaryIO, scope: Scope) -> int:
         """Keep the files of an uploaded shard; return how many. See :meth:`ShardIntake.accept`."""
 
-        def note(entry: FileEntry) -> None:
-            self._chunks.add_file(entry)
-            if entry.sha256 is not None:
-                self._context.record_upload(scope.repo_type, scope.repo_id, entry.sha256.hex())
+        def note(sha256: str) -> None:
+            self._context.record_upload(scope.repo_type, scope.repo_id, sha256)
 
-        return self._intake.accept(upload, note)
+        count = self._intake.accept(upload, note)
+        self._chunks.add_files(upload)
+        return count
 
     def xorb_run(self, xet_hash: str) -> tuple[Path, int]:
         """Return where a xorb's packed chunks are and how many bytes they take.

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hfl_localhub._errors import unauthorized
 from hfl_localhub._xet._service import XetService
 from hfl_localhub._xet._tokens import Scope
 
@@ -23,12 +22,9 @@ def token_routes(context: HubContext, service: XetService) -> List[Route]:
 
     async def token(request: Request, repo_type: str, access: str) -> Response:
         repo_id = f"{request.path_params['namespace']}/{request.path_params['name']}"
-        needed = access
+        needed = "content" if access == "read" else access
         if access == "write" and _is_for_pull_request(request):
-            # Who may read may propose a change, but not anonymously.
-            if context.authenticate(request) is None:
-                raise unauthorized()
-            needed = "read"
+            needed = "contribute"
         context.authorize(request, repo_type, repo_id, needed)
         return token_response(service, Scope(repo_type, repo_id, access))
 
