@@ -60,8 +60,13 @@ class BucketAccess:
             MovedError: If it was renamed, and who asks may see it.
             HubError: If it is not there, or hidden, or may not be changed.
         """
+        return self.named(
+            request, request.path_params["namespace"], request.path_params["name"], access
+        )
+
+    def named(self, request: Request, namespace: str, name: str, access: str) -> Bucket:
+        """Return a bucket by its name; see :meth:`bucket`."""
         identity = self._context.authenticate(request)
-        namespace, name = request.path_params["namespace"], request.path_params["name"]
         if namespace == "me" and identity is not None:
             namespace = identity.name
         bucket = self._register.get(namespace, name)

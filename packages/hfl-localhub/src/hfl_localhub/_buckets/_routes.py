@@ -140,10 +140,10 @@ class BucketRoutes:
         Raises:
             HubError: If it is not there, may not be moved, or the name is taken.
         """
-        request.path_params["namespace"], request.path_params["name"] = split_id(from_id)
+        former_namespace, former_name = split_id(from_id)
         namespace, name = split_id(to_id)
         try:
-            bucket = self._access.bucket(request, "admin")
+            bucket = self._access.named(request, former_namespace, former_name, "admin")
         except MovedError as moved:
             raise conflict(f"The bucket is called {moved.bucket.id} now.") from None
         if not self._access.identity(request).can_write(namespace, name):

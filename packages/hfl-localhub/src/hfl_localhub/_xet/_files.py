@@ -8,13 +8,13 @@ from the shards at start.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import threading
 from pathlib import Path
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
+from hfl_core import get_logger
 from hfl_localhub._durable import fsync_directory, fsync_file
 from hfl_localhub._xet import _shard
 from hfl_localhub._xet._errors import XetFormatError
@@ -22,7 +22,7 @@ from hfl_localhub._xet._shard import FileEntry, ShardWriter
 
 _SUFFIX = ".shard"
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class _Place(NamedTuple):
