@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from hfl_localhub import _xet
+from hfl_localhub._app import refusal
 from hfl_localhub._buckets import BucketRegister, BucketRoutes
 from hfl_localhub._context import HubContext
 from hfl_localhub._errors import HubError, forbidden, invalid_token, repo_not_found, unauthorized
@@ -56,11 +57,7 @@ def authorize(request, repo_type, repo_id, access):
 
 
 async def refuse(request, error):
-    headers = {**error.headers, "X-Error-Message": error.message}
-    if error.code:
-        headers["X-Error-Code"] = error.code
-    body = {"error": error.message, **error.body}
-    return JSONResponse(body, status_code=error.status, headers=headers)
+    return refusal(error)
 
 
 class RequestLog:

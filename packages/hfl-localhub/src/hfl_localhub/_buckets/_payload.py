@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+
+from starlette.responses import Response
 
 from hfl_localhub._errors import bad_request, payload_too_large
 
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
 #: How many bytes a request may have.
 LARGEST_BODY = 16 * 1024 * 1024
 _NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(?<![.-])\Z")
+
+
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response."""
+    # Escaped, because what a client sent may hold halves of characters, which UTF-8 cannot say.
+    content = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return Response(content, status, dict(headers or {}), media_type="application/json")
 
 
 async def read_body(request: Request) -> bytes:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from hfl_localhub._buckets import _batch
@@ -16,7 +16,14 @@ from hfl_localhub._buckets._access import BucketAccess, MovedError, can_read
 from hfl_localhub._buckets._content import content_response
 from hfl_localhub._buckets._executor import BatchExecutor
 from hfl_localhub._buckets._listing import PAGE, tree_page
-from hfl_localhub._buckets._payload import check_name, private_of, read_body, read_json, split_id
+from hfl_localhub._buckets._payload import (
+    answer,
+    check_name,
+    private_of,
+    read_body,
+    read_json,
+    split_id,
+)
 from hfl_localhub._buckets._register import BucketRegister, NameTakenError
 from hfl_localhub._buckets._views import bucket_json, entry_json
 from hfl_localhub._errors import (
@@ -93,8 +100,8 @@ class BucketRoutes:
             for bucket in await run_in_threadpool(self._register.in_namespace, namespace)
             if can_read(identity, bucket) and search in bucket.name.lower() and bucket.name >= start
         ]
-        answer = [bucket_json(bucket) for bucket in found[:PAGE]]
-        return self._page(request, answer, found[PAGE].name if len(found) > PAGE else None)
+        shown = [bucket_json(bucket) for bucket in found[:PAGE]]
+        return self._page(request, shown, found[PAGE].name if len(found) > PAGE else None)
 
     async def without_namespace(self, request: Request) -> Response:
         raise repo_not_found(is_anonymous=self._context.authenticate(request) is None)
@@ -114,16 +121,16 @@ class BucketRoutes:
             )
         except NameTakenError:
             raise conflict("You already created this bucket.", url=url) from None
-        return JSONResponse({"url": url, "name": f"{namespace}/{name}"})
+        return answer({"url": url, "name": f"{namespace}/{name}"})
 
     @_following
     async def info(self, request: Request) -> Response:
-        return JSONResponse(bucket_json(self._access.bucket(request, "read")))
+        return answer(bucket_json(self._access.bucket(request, "read")))
 
     @_following
     async def delete(self, request: Request) -> Response:
         self._register.delete(self._access.bucket(request, "admin"))
-        return JSONResponse({})
+        return answer({})
 
     @_following
     async def settings(self, request: Request) -> Response:
@@ -132,7 +139,7 @@ class BucketRoutes:
         if private is None:
             raise bad_request("A bucket's settings are 'private' or 'visibility'.")
         self._register.set_private(bucket, private=private)
-        return JSONResponse({"private": private})
+        return answer({"private": private})
 
     def move(self, request: Request, from_id: str, to_id: str) -> None:
         """Rename a bucket: the part of ``POST /api/repos/move`` that is about buckets.
@@ -176,7 +183,7 @@ class BucketRoutes:
             raise bad_request(f"At most {PAGE} paths may be asked for at once.")
         paths = [path for path in paths if _batch.is_unicode(path)]
         files = await run_in_threadpool(self._register.files_at, bucket, paths)
-        return JSONResponse([entry_json(file) for file in files])
+        return answer([entry_json(file) for file in files])
 
     @_following
     async def batch(self, request: Request) -> Response:
@@ -186,14 +193,14 @@ class BucketRoutes:
         changes = await run_in_threadpool(executor.apply, request, bucket, operations)
         failed = [{"path": path, "error": error} for path, error in changes.failures]
         all_failed = bool(failed) and len(failed) == len(operations)
-        return JSONResponse(
+        return answer(
             {
                 "success": not failed,
                 "processed": len(operations),
                 "succeeded": len(operations) - len(failed),
                 "failed": failed,
             },
-            status_code=422 if all_failed else 200,
+            status=422 if all_failed else 200,
         )
 
     @_following
@@ -223,4 +230,4 @@ class BucketRoutes:
             path = request.scope.get("raw_path", request.url.path.encode()).decode("ascii")
             url = f"{self._context.endpoint()}{path}?{urlencode(query)}"
             headers["Link"] = f'<{url}>; rel="next"'
-        return JSONResponse(items, headers=headers)
+        return answer(items, headers=headers)
