@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import inspect
 import secrets
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
@@ -12,6 +11,7 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from hfl_core import get_logger
 from hfl_localhub import _route_table
 from hfl_localhub._call import Call, answer
 from hfl_localhub._errors import HubError, payload_too_large, repo_not_found
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HubApp"]
 
+_log = get_logger(__name__)
 _LIMITS = {"none": 64 * 1024, "small": 1024**2, "large": 16 * 1024**2}
 REPO_PATHS = ("models", "datasets", "spaces", "kernels")
 _LARGEST_COMMIT = 8 * 1024**3
@@ -55,8 +56,8 @@ class HubApp:
             response = refusal(error)
         except ClientDisconnect:
             return
-        except OSError as error:
-            response = refusal(_no_room(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
+            response = refusal(_unexpected(error, request))
         response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
         await response(scope, receive, send)
 
@@ -72,13 +73,12 @@ class HubApp:
     async def _handle(self, request: Request, match: Match) -> Response:
         route = match.route
         if route.body == "stream":
-            result: Any = route.handler(Call(request, self._hub, match.params))
-            return await result if inspect.isawaitable(result) else result
+            streamed: Response = await route.handler(Call(request, self._hub, match.params))
+            return streamed
         if route.body == "spool":
             return await self._spooled(request, match)
         body = await _read(request, _LIMITS[route.body])
-        call = Call(request, self._hub, match.params, body)
-        return await to_thread.run_sync(route.handler, call)
+        return await _in_thread(route.handler, Call(request, self._hub, match.params, body))
 
     async def _spooled(self, request: Request, match: Match) -> Response:
         """Write a large body to a file first: a body that is cut off leaves nothing behind."""
@@ -88,7 +88,7 @@ class HubApp:
                 await receive_into(request, _writes(file), check=_commit_limit)
             call = Call(request, self._hub, match.params)
             call.spooled = path
-            return await to_thread.run_sync(match.route.handler, call)
+            return await _in_thread(match.route.handler, call)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
@@ -111,11 +111,17 @@ def refusal(error: HubError) -> Response:
     return answer({"error": error.message, **error.body}, error.status, headers)
 
 
-def _no_room(error: OSError) -> HubError:
-    """Word a full disk; anything else is a defect and goes on."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        raise error
-    return HubError(507, "The Hub's disk is full.", code="InsufficientStorage")
+def _unexpected(error: Exception, request: Request) -> HubError:
+    """Word what nobody wanted: a full disk, or a defect of this Hub."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HubError(507, "The Hub's disk is full.", code="InsufficientStorage")
+    _log.error("%s %s failed.", request.method, request.scope["path"], exc_info=error)
+    return HubError(500, "Internal Server Error", code="InternalError")
+
+
+async def _in_thread(handler: Callable[[Call], Any], call: Call) -> Response:
+    response: Response = await to_thread.run_sync(handler, call)
+    return response
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -74,7 +74,7 @@ class Services:
         return self.context.endpoint()
 
 
-def open_services(  # noqa: PLR0913  # the parts that outlive a restart come from outside
+def open_services(  # the parts that outlive a restart come from outside
     root: Path,
     *,
     endpoint: Callable[[], str],
