@@ -187,6 +187,11 @@ class LocalHub:
             name, orgs, role, scopes=scopes, lifetime=lifetime, token_name=token_name
         )
 
+    def user_of(self, token: str) -> str | None:
+        """Return whose token this is, or None when it isn't valid here."""
+        identity = self._services().accounts.identify(token)
+        return identity.name if identity is not None else None
+
     def revoke_token(self, token: str) -> None:
         """Make a token invalid.
 

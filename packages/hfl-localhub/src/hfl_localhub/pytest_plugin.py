@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["local_hub"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def local_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """Run a Hub for one test, and turn this process's environment away from any other Hub.
 
