@@ -49,7 +49,7 @@ class Accounts:
         token_name: str | None = None,
     ) -> str:
         """Create a user, or a further token for one, and return the token."""
-        memberships = dict(orgs) if isinstance(orgs, Mapping) else {org: "write" for org in orgs}
+        memberships = dict(orgs) if isinstance(orgs, Mapping) else dict.fromkeys(orgs, "write")
         self._check(name, memberships, role)
         token = "hf_local" + "".join(secrets.choice(_ALPHABET) for _ in range(29))
         with self._lock:

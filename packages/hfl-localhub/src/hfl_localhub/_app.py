@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import inspect
 import secrets
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
@@ -12,6 +11,7 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from hfl_core import get_logger
 from hfl_localhub import _route_table, _xet
 from hfl_localhub._call import Call, answer
 from hfl_localhub._errors import HubError, payload_too_large, repo_not_found
@@ -21,12 +21,13 @@ from hfl_localhub._streams import receive_into
 
 if TYPE_CHECKING:
     from hfl_localhub._mounts import Mount
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from hfl_localhub._services import Services
 
 __all__ = ["HubApp"]
 
+_log = get_logger(__name__)
 _LIMITS = {"none": 64 * 1024, "small": 1024**2, "large": 16 * 1024**2}
 REPO_PATHS = ("models", "datasets", "spaces", "kernels")
 _LARGEST_COMMIT = 8 * 1024**3
@@ -62,24 +63,30 @@ class HubApp:
             response = refusal(error)
         except ClientDisconnect:
             return
-        except OSError as error:
-            response = refusal(_no_room(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
+            response = refusal(_unexpected(error, request))
         response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
         await response(scope, receive, send)
 
     async def _mounted(self, mount: Mount, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await mount(receive, send)
-        except HubError as error:
-            response = refusal(error)
+            await mount(receive, noting_send)
         except ClientDisconnect:
             return
-        except OSError as error:
-            response = refusal(_no_room(error))
-        else:
-            return
-        response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
-        await response(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  # as below
+            if started:  # what was promised can't be kept: the server cuts the connection
+                raise
+            expected = isinstance(error, HubError)
+            response = refusal(error if expected else _unexpected(error, Request(scope)))
+            response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
+            await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         found = self._router.match(request.method, request.scope["path"])
@@ -93,13 +100,12 @@ class HubApp:
     async def _handle(self, request: Request, match: Match) -> Response:
         route = match.route
         if route.body == "stream":
-            result: Any = route.handler(Call(request, self._hub, match.params))
-            return await result if inspect.isawaitable(result) else result
+            streamed: Response = await route.handler(Call(request, self._hub, match.params))
+            return streamed
         if route.body == "spool":
             return await self._spooled(request, match)
         body = await _read(request, _LIMITS[route.body])
-        call = Call(request, self._hub, match.params, body)
-        return await to_thread.run_sync(route.handler, call)
+        return await _in_thread(route.handler, Call(request, self._hub, match.params, body))
 
     async def _spooled(self, request: Request, match: Match) -> Response:
         """Write a large body to a file first: a body that is cut off leaves nothing behind."""
@@ -109,7 +115,7 @@ class HubApp:
                 await receive_into(request, _writes(file), check=_commit_limit)
             call = Call(request, self._hub, match.params)
             call.spooled = path
-            return await to_thread.run_sync(match.route.handler, call)
+            return await _in_thread(match.route.handler, call)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
@@ -132,11 +138,17 @@ def refusal(error: HubError) -> Response:
     return answer({"error": error.message, **error.body}, error.status, headers)
 
 
-def _no_room(error: OSError) -> HubError:
-    """Word a full disk; anything else is a defect and goes on."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        raise error
-    return HubError(507, "The Hub's disk is full.", code="InsufficientStorage")
+def _unexpected(error: Exception, request: Request) -> HubError:
+    """Word what nobody wanted: a full disk, or a defect of this Hub."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HubError(507, "The Hub's disk is full.", code="InsufficientStorage")
+    _log.error("%s %s failed.", request.method, request.scope["path"], exc_info=error)
+    return HubError(500, "Internal Server Error", code="InternalError")
+
+
+async def _in_thread(handler: Callable[[Call], Any], call: Call) -> Response:
+    response: Response = await to_thread.run_sync(handler, call)
+    return response
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -8,15 +8,64 @@ from typing import Tuple
 
 __all__ = ["LfsRules", "default_gitattributes"]
 
-_COMMON = (
-    "*.7z *.arrow *.bin *.bz2 *.ckpt *.ftz *.gz *.h5 *.joblib *.lfs.* *.mlmodel *.model *.msgpack"
-    " *.npy *.npz *.onnx *.ot *.parquet *.pb *.pickle *.pkl *.pt *.pth *.rar *.safetensors"
-    " saved_model/**/* *.tar.* *.tar *.tflite *.tgz *.wasm *.xz *.zip *.zst *tfevents*"
-).split()
-_DATASET = (
-    "*.lz4 *.mds *.pcm *.sam *.raw *.aac *.flac *.mp3 *.ogg *.wav *.bmp *.gif *.png *.tiff *.jpg"
-    " *.jpeg *.webp *.mp4 *.webm"
-).split()
+_COMMON = [
+    "*.7z",
+    "*.arrow",
+    "*.bin",
+    "*.bz2",
+    "*.ckpt",
+    "*.ftz",
+    "*.gz",
+    "*.h5",
+    "*.joblib",
+    "*.lfs.*",
+    "*.mlmodel",
+    "*.model",
+    "*.msgpack",
+    "*.npy",
+    "*.npz",
+    "*.onnx",
+    "*.ot",
+    "*.parquet",
+    "*.pb",
+    "*.pickle",
+    "*.pkl",
+    "*.pt",
+    "*.pth",
+    "*.rar",
+    "*.safetensors",
+    "saved_model/**/*",
+    "*.tar.*",
+    "*.tar",
+    "*.tflite",
+    "*.tgz",
+    "*.wasm",
+    "*.xz",
+    "*.zip",
+    "*.zst",
+    "*tfevents*",
+]
+_DATASET = [
+    "*.lz4",
+    "*.mds",
+    "*.pcm",
+    "*.sam",
+    "*.raw",
+    "*.aac",
+    "*.flac",
+    "*.mp3",
+    "*.ogg",
+    "*.wav",
+    "*.bmp",
+    "*.gif",
+    "*.png",
+    "*.tiff",
+    "*.jpg",
+    "*.jpeg",
+    "*.webp",
+    "*.mp4",
+    "*.webm",
+]
 
 
 def default_gitattributes(repo_type: str) -> str:
@@ -26,13 +75,13 @@ def default_gitattributes(repo_type: str) -> str:
 
 
 class LfsRules:
-    """The rules of a ``.gitattributes`` file; the last one that says something counts.
+    r"""The rules of a ``.gitattributes`` file; the last one that says something counts.
 
     Args:
         text: The file's text.
 
     Example:
-        >>> rules = LfsRules("*.bin filter=lfs\\nsmall/*.bin -filter\\n")
+        >>> rules = LfsRules("*.bin filter=lfs\nsmall/*.bin -filter\n")
         >>> rules.match("a/b.bin"), rules.match("small/b.bin"), rules.match("b.txt")
         (True, False, False)
     """

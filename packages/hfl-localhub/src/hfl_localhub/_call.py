@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from urllib.parse import parse_qs, quote, urlencode
 
 from anyio import to_thread
-
 from starlette.requests import Request
 from starlette.responses import Response
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import math
 import re
 from typing import Any
 
@@ -58,23 +59,27 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [_plain(item) for item in value]
-    if isinstance(value, (datetime.date, datetime.datetime)):
+    if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
 
 
 def tags_of(data: dict[str, Any]) -> list[str]:
     """Return the tags that the Hub derives from a card."""
-    tags = [tag for tag in _strings(data.get("tags"))]
+    tags = _strings(data.get("tags"))
     library = data.get("library_name")
     if isinstance(library, str) and library not in tags:
         tags.insert(0, library)
     tags += _strings(data.get("language"))
-    for name, prefix in (("license", "license"), ("datasets", "dataset"), ("base_model", "base_model")):
+    for name, prefix in (
+        ("license", "license"),
+        ("datasets", "dataset"),
+        ("base_model", "base_model"),
+    ):
         tags += [f"{prefix}:{value}" for value in _strings(data.get(name))]
     tags += [f"task_categories:{value}" for value in _strings(data.get("task_categories"))]
     tags += [f"size_categories:{value}" for value in _strings(data.get("size_categories"))]

@@ -20,9 +20,9 @@ def add_routes(router: Router) -> None:
 def commit(call: Call) -> Response:
     """Land a commit: whole or not at all."""
     as_pull_request = call.flag("create_pr")
-    repo = call.repo("contribute" if as_pull_request else "write")
-    author = call.signed_in().name
     revision = call.params["rev"]
+    repo = call.repo("contribute" if as_pull_request or _is_own(call) else "write")
+    author = call.signed_in().name
     with repo.git.open() as git:
         call.revision(git)  # an unknown branch is told before a large body is read
         proposal = read_proposal(call.spooled_body(), git, repo, call.hub.blobs)
@@ -45,3 +45,13 @@ def commit(call: Call) -> Response:
     if number is not None:
         body["pullRequestUrl"] = f"{url}/discussions/{number}"
     return answer(body)
+
+
+def _is_own(call: Call) -> bool:
+    """Whether the revision is a pull request of who asks: the author may go on with it."""
+    revision = call.params["rev"]
+    number = revision[len("refs/pr/") :]
+    if not revision.startswith("refs/pr/") or not (number.isascii() and number.isdigit()):
+        return False
+    found = _discussions.load(call.repo("contribute"), int(number))
+    return found is not None and found["author"]["name"] == call.signed_in().name

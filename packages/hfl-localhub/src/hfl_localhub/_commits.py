@@ -88,7 +88,7 @@ def read_proposal(body: Path, git: GitSession, repo: Repo, blobs: BlobStore) -> 
         raise bad_request("A commit needs a summary.", code="InvalidCommit")
     if parent is not None and not isinstance(parent, str):
         raise bad_request("parentCommit has to be a commit id.", code="InvalidCommit")
-    changes = []
+    changes: list[Change] = []
     for key, value in lines:
         if len(changes) >= _MOST_CHANGES:
             raise payload_too_large(f"A commit has at most {_MOST_CHANGES} changes.")
@@ -186,7 +186,7 @@ def writable_ref(git: GitSession, revision: str) -> tuple[str, str]:
     raise revision_not_found(revision)
 
 
-def land(  # noqa: PLR0913  # what a commit consists of
+def land(  # what a commit consists of
     git: GitSession, repo: Repo, proposal: Proposal, *, revision: str, author: str, onto: str | None
 ) -> Landed:
     """Turn a proposal into a commit and move the branch to it. The caller holds the repo's lock.
@@ -248,7 +248,13 @@ def _record(repo: Repo, proposal: Proposal, ref: str) -> None:
         record = repo.lfs.get(change.pointer.sha256)
         if record is not None and not record.path:
             repo.lfs.put(
-                dataclasses.replace(record, path=change.path, ref=ref, pushed_at=time.time())
+                dataclasses.replace(
+                    record,
+                    path=change.path,
+                    ref=ref,
+                    pushed_at=time.time(),
+                    oid=change.blob or "",
+                )
             )
 
 
@@ -262,5 +268,3 @@ def changed_files(git: GitSession, old: str, new: str) -> dict[str, tuple[str | 
         for path in sorted(paths)
         if before.get(path) != after.get(path)
     }
-
-

@@ -13,8 +13,10 @@ from hfl_localhub._repos import Repo
 
 __all__ = [
     "add_event",
+    "comment_data",
     "every",
     "load",
+    "moment",
     "next_number",
     "open_discussion",
     "open_pull_request",
@@ -25,7 +27,9 @@ __all__ = [
 def next_number(repo: Repo, git: GitSession) -> int:
     """Return the next free number. The caller holds the repository's lock."""
     taken = [found["num"] for found in every(repo)]
-    taken += [int(ref[8:]) for ref in git.refs() if ref.startswith("refs/pr/") and ref[8:].isdigit()]
+    taken += [
+        int(ref[8:]) for ref in git.refs() if ref.startswith("refs/pr/") and ref[8:].isdigit()
+    ]
     return max(taken, default=0) + 1
 
 
@@ -43,7 +47,7 @@ def open_discussion(number: int, title: str, text: str, *, author: str) -> dict[
         "locked": False,
         "events": [],
     }
-    add_event(discussion, "comment", author, _comment(text))
+    add_event(discussion, "comment", author, comment_data(text))
     return discussion
 
 
@@ -75,10 +79,6 @@ def add_event(
 
 def comment_data(text: str) -> dict[str, Any]:
     """Return a comment's data."""
-    return _comment(text)
-
-
-def _comment(text: str) -> dict[str, Any]:
     return {
         "edited": False,
         "hidden": False,
@@ -86,6 +86,11 @@ def _comment(text: str) -> dict[str, Any]:
         "numEdits": 0,
         "history": [],
     }
+
+
+def moment(seconds: float) -> str:
+    """Return a time as events have it."""
+    return isoformat(seconds)
 
 
 def load(repo: Repo, number: int) -> dict[str, Any] | None:

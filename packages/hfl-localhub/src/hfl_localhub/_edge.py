@@ -213,6 +213,8 @@ class _Exchange:
         ]
         if code is not None:
             listed.append(("X-Error-Code", code))
-        raw = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in listed]
+        raw = [
+            (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in listed
+        ]
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
         await self.send({"type": "http.response.body", "body": content})

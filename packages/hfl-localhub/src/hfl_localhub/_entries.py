@@ -76,7 +76,7 @@ def last_commits(git: GitSession, commit: str, paths: set[str]) -> dict[str, Com
     found: dict[str, Commit] = {}
     missing = set(paths)
     newer: Optional[Commit] = None
-    for older in git.history(commit):
+    for older in git.line(commit):
         if newer is not None:
             _settle(git, newer, older.tree, missing, found)
             if not missing:

@@ -46,7 +46,7 @@ class Faults:
         self._armed: list[Fault] = []
         self._lock = threading.Lock()
 
-    def answer(  # noqa: PLR0913  # what an answer consists of
+    def answer(  # what an answer consists of
         self,
         status: int,
         *,

@@ -52,6 +52,17 @@ class FolderLock:
         file.flush()
         self._file = file
 
+    def is_held(self) -> bool:
+        """Whether another Hub has it."""
+        if not self._path.exists():
+            return False
+        try:
+            self.acquire()
+        except ConflictError:
+            return True
+        self.release()
+        return False
+
     def release(self) -> None:
         """Give it back; no error when it is not held."""
         if self._file is not None:

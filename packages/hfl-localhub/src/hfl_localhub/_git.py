@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import heapq
+import re
 import stat
 import time
 from pathlib import Path
@@ -23,6 +25,7 @@ __all__ = ["Commit", "Entry", "GitRepo", "GitSession"]
 
 _COMMITS: WeightedCache[Commit] = WeightedCache(capacity=20_000)
 _TREES: WeightedCache[Tuple[Entry, ...]] = WeightedCache(capacity=100_000)
+_COMMIT_ID = re.compile("[0-9a-f]{40}")
 _CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 
 
@@ -170,9 +173,8 @@ class GitSession:
             sha = self.ref(name)
             if sha is not None:
                 return self.peel(sha)
-        if len(revision) == 40 and all(c in "0123456789abcdef" for c in revision):
-            if revision.encode() in self.store and self._kind(revision) == b"commit":
-                return revision
+        if _COMMIT_ID.fullmatch(revision) and self._is_commit(revision):
+            return revision
         return None
 
     def peel(self, sha: str) -> str | None:
@@ -185,9 +187,8 @@ class GitSession:
                 return None
             sha = value.object[1].decode()
 
-    def _kind(self, sha: str) -> bytes:
-        kind: bytes = self.store[sha.encode()].type_name
-        return kind
+    def _is_commit(self, sha: str) -> bool:
+        return sha.encode() in self.store and self.store[sha.encode()].type_name == b"commit"
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -205,7 +206,19 @@ class GitSession:
         return commit
 
     def history(self, sha: str) -> Iterator[Commit]:
-        """Yield the commits that led to this one along first parents, newest first."""
+        """Yield the commits that led to this one, newest first, this one included."""
+        seen = {sha}
+        waiting = [(-self.commit(sha).time, 0, sha)]
+        while waiting:
+            commit = self.commit(heapq.heappop(waiting)[2])
+            yield commit
+            for parent in commit.parents:
+                if parent not in seen:
+                    seen.add(parent)
+                    heapq.heappush(waiting, (-self.commit(parent).time, len(seen), parent))
+
+    def line(self, sha: str) -> Iterator[Commit]:
+        """Yield this commit and those before it along first parents: the states of a branch."""
         next_sha: Optional[str] = sha
         while next_sha is not None:
             commit = self.commit(next_sha)
@@ -281,6 +294,12 @@ class GitSession:
         from hfl_localhub import _dulwich
 
         return self._add(_dulwich.tag(name, commit, author, message, int(time.time())))
+
+    def retag(self, sha: str, commit: str) -> str:
+        """Write a copy of an annotated tag's object that points to another commit."""
+        value = self.store[sha.encode()].copy()
+        value.object = (value.object[0], commit.encode())
+        return self._add(value)
 
     def _add(self, value: Any) -> str:
         if value.id not in self.store:

@@ -39,10 +39,8 @@ def batch(call: Call) -> Response:
     operation = call.json.get("operation")
     if operation not in ("upload", "download"):
         raise bad_request("operation has to be 'upload' or 'download'.")
-    if operation == "upload":
-        repo = call.repo("contribute")
-    else:
-        repo = call.repo("read", content=True)
+    is_upload = operation == "upload"
+    repo = call.repo("contribute" if is_upload else "read", content=not is_upload)
     objects = call.json.get("objects")
     if not isinstance(objects, list) or len(objects) > _MOST_OBJECTS:
         raise bad_request(f"objects has to be a list of at most {_MOST_OBJECTS} objects.")
@@ -81,7 +79,10 @@ def _object(
     if operation == "download":
         if not is_here:
             return {**shown, "error": {"code": 404, "message": "Object does not exist."}}
-        return {**shown, "actions": {"download": {"href": _signed(call, repo, "get", oid, size, "")}}}
+        return {
+            **shown,
+            "actions": {"download": {"href": _signed(call, repo, "get", oid, size, "")}},
+        }
     if is_here:
         return shown
     threshold = call.hub.options.multipart_threshold
@@ -105,8 +106,15 @@ def _parts(call: Call, repo: Repo, oid: str, size: int) -> dict[str, Any]:
     return {"href": href, "header": header}
 
 
-def _signed(call: Call, repo: Repo, action: str, oid: str, size: int, suffix: str) -> str:  # noqa: PLR0913  # what the signature covers
-    claims = {"do": action, "repo": "/".join(repo.key), "size": size, "path": f"/_lfs/{oid}{suffix}"}
+def _signed(
+    call: Call, repo: Repo, action: str, oid: str, size: int, suffix: str
+) -> str:  # what the signature covers
+    claims = {
+        "do": action,
+        "repo": "/".join(repo.key),
+        "size": size,
+        "path": f"/_lfs/{oid}{suffix}",
+    }
     lifetime = call.hub.options.url_lifetime
     signature = call.hub.context.signer.sign(claims, lifetime=lifetime)
     return call.url(f"/_lfs/{oid}{suffix}?sig={signature}")
@@ -182,7 +190,9 @@ def complete(call: Call) -> Response:
         raise bad_request("parts has to be a list.")
     named: dict[int, str] = {}
     for part in parts:
-        number, etag = (part.get("partNumber"), part.get("etag")) if isinstance(part, dict) else (0, 0)
+        number, etag = (
+            (part.get("partNumber"), part.get("etag")) if isinstance(part, dict) else (0, 0)
+        )
         if not isinstance(number, int) or not isinstance(etag, str):
             raise bad_request("Each part needs a partNumber and an etag.")
         named[number] = etag.strip('"')
@@ -209,11 +219,15 @@ def verify(call: Call) -> Response:
 def _at_most(size: int) -> Any:
     def check(total: int) -> None:
         if total > size:
-            raise bad_request(f"More than the announced {size} bytes arrived.", code="EntityTooLarge")
+            raise bad_request(
+                f"More than the announced {size} bytes arrived.", code="EntityTooLarge"
+            )
 
     return check
 
 
 def _check_size(received: int, size: int) -> None:
     if received != size:
-        raise bad_request(f"{received} bytes arrived, {size} were announced.", code="IncompleteBody")
+        raise bad_request(
+            f"{received} bytes arrived, {size} were announced.", code="IncompleteBody"
+        )

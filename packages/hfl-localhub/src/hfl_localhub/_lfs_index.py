@@ -53,6 +53,7 @@ class LfsRecord:
         path: The file it was first committed as; empty while it is uploaded but not committed.
         ref: The reference it was first committed to.
         pushed_at: When, in seconds since the epoch.
+        oid: The sha1 of the pointer file in git.
     """
 
     sha256: str
@@ -60,6 +61,7 @@ class LfsRecord:
     path: str
     ref: str
     pushed_at: float
+    oid: str = ""
 
 
 class LfsIndex:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 from starlette.responses import Response
 
 from hfl_localhub._access import is_visible
 from hfl_localhub._call import Call, answer
+from hfl_localhub._entries import isoformat
 from hfl_localhub._errors import bad_request
 from hfl_localhub._info import Summary, describe_repo, siblings, summary, used_storage
 from hfl_localhub._repos import Repo
@@ -17,17 +18,17 @@ __all__ = ["add_routes"]
 
 _PAGE = 1000
 _ALWAYS = ("_id", "id", "sha", "private")
-_SORTS: dict[str, Callable[[Repo, Summary], Any]] = {
-    "lastModified": lambda repo, found: found.time,
-    "last_modified": lambda repo, found: found.time,
-    "createdAt": lambda repo, found: repo.settings.created_at,
-    "created_at": lambda repo, found: repo.settings.created_at,
-    "downloads": lambda repo, found: repo.downloads,
-    "likes": lambda repo, found: len(repo.settings.likes),
-    "trendingScore": lambda repo, found: 0,
-    "trending_score": lambda repo, found: 0,
-    "author": lambda repo, found: repo.namespace,
-    "_id": lambda repo, found: repo.id,
+_SORTS = {
+    "lastModified": "modified",
+    "last_modified": "modified",
+    "createdAt": "created",
+    "created_at": "created",
+    "downloads": "downloads",
+    "likes": "likes",
+    "trendingScore": "trending",
+    "trending_score": "trending",
+    "author": "author",
+    "_id": "id",
 }
 
 
@@ -71,7 +72,7 @@ def listing(call: Call) -> Response:
         raise bad_request(f"sort has to be one of {', '.join(sorted(_SORTS))}, not {sort!r}.")
     found.sort(key=lambda pair: pair[0].id)
     is_ascending = call.one("direction") == "1" or (sort == "author" and not call.one("direction"))
-    found.sort(key=lambda pair: _SORTS[sort](*pair), reverse=not is_ascending)
+    found.sort(key=lambda pair: _rank(_SORTS[sort], *pair), reverse=not is_ascending)
     size = call.limit(_PAGE, _PAGE)
     start = int(call.one("cursor") or 0) if (call.one("cursor") or "0").isdigit() else 0
     page = found[start : start + size]
@@ -79,6 +80,20 @@ def listing(call: Call) -> Response:
     if start + size < len(found):
         headers = call.next_page(cursor=str(start + size))
     return answer([_listed(call, repo, state) for repo, state in page], headers=headers)
+
+
+def _rank(by: str, repo: Repo, state: Summary) -> Any:
+    """Return what a repository is sorted by."""
+    ranks: dict[str, Any] = {
+        "modified": state.time,
+        "created": repo.settings.created_at,
+        "downloads": repo.downloads,
+        "likes": len(repo.settings.likes),
+        "trending": 0,
+        "author": repo.namespace,
+        "id": repo.id,
+    }
+    return ranks[by]
 
 
 def own_repositories(call: Call) -> Response:
@@ -101,8 +116,6 @@ def own_repositories(call: Call) -> Response:
 
 
 def _updated(repo: Repo) -> str:
-    from hfl_localhub._entries import isoformat
-
     with repo.git.open() as git:
         return isoformat(git.commit(git.resolve("main") or "").time)
 

@@ -52,7 +52,7 @@ def collect_garbage(repo: Repo, git: GitSession) -> None:
 
 
 def _loose_objects(folder: Path) -> list[Path]:
-    found = []
+    found: list[Path] = []
     for entry in os.scandir(folder):
         if len(entry.name) == 2 and entry.is_dir():
             found.extend(Path(child.path) for child in os.scandir(entry.path))

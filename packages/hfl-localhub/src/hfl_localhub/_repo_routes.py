@@ -11,6 +11,7 @@ from hfl_localhub._attributes import default_gitattributes
 from hfl_localhub._call import Call, answer
 from hfl_localhub._errors import HubError, bad_request
 from hfl_localhub._paths import check_repo_name
+from hfl_localhub._repo_settings import visibility_of
 from hfl_localhub._repos import Repo, Settings
 from hfl_localhub._routing import Router
 from hfl_localhub._worktree import WorkTree
@@ -18,7 +19,6 @@ from hfl_localhub._worktree import WorkTree
 __all__ = ["add_routes"]
 
 _TYPES = ("model", "dataset", "space", "kernel")
-_VISIBILITIES = ("public", "private", "protected")
 
 
 def add_routes(router: Router) -> None:
@@ -70,8 +70,10 @@ def create(call: Call) -> Response:
         namespace, _, name = name.partition("/")
     key = (repo_type, str(namespace), check_repo_name(name))
     check_namespace(identity, key[1], key[2])
-    url = call.url("/" + (key[1] if repo_type == "model" else f"{repo_type}s/{key[1]}") + f"/{key[2]}")
-    settings = Settings(visibility=_visibility(call.json) or "public", sdk=_sdk(call, repo_type))
+    url = call.url(
+        "/" + (key[1] if repo_type == "model" else f"{repo_type}s/{key[1]}") + f"/{key[2]}"
+    )
+    settings = Settings(visibility=visibility_of(call.json) or "public", sdk=_sdk(call, repo_type))
 
     def fill(repo: Repo) -> None:
         _initial_commit(repo, identity.name)
@@ -110,7 +112,7 @@ def change_settings(call: Call) -> Response:
     """Change visibility and gating."""
     repo = call.repo("admin")
     changes: dict[str, Any] = {}
-    visibility = _visibility(call.json)
+    visibility = visibility_of(call.json)
     if visibility is not None:
         changes["visibility"] = visibility
     if "gated" in call.json:
@@ -167,21 +169,6 @@ def _type(call: Call) -> str:
     return str(repo_type)
 
 
-def _visibility(body: dict[str, Any]) -> str | None:
-    """Read ``visibility`` (newer clients) or ``private`` (older ones)."""
-    visibility = body.get("visibility")
-    if visibility is not None:
-        if visibility not in _VISIBILITIES:
-            raise bad_request(f"visibility has to be one of {', '.join(_VISIBILITIES)}.")
-        return str(visibility)
-    private = body.get("private")
-    if private is None:
-        return None
-    if not isinstance(private, bool):
-        raise bad_request("private has to be true or false.")
-    return "private" if private else "public"
-
-
 def _sdk(call: Call, repo_type: str) -> str | None:
     sdk = call.json.get("sdk")
     if repo_type != "space":
@@ -189,5 +176,3 @@ def _sdk(call: Call, repo_type: str) -> str | None:
     if sdk not in ("gradio", "streamlit", "docker", "static"):
         raise bad_request("sdk has to be one of gradio, streamlit, docker, static.")
     return str(sdk)
-
-

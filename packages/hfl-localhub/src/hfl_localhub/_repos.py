@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import secrets
 import shutil
 import threading
@@ -200,7 +199,7 @@ class Repositories:
         with repo.git.alone(), self._lock, repo.changing():
             del self._repos[repo.key]
             repo.retire()
-            os.rename(repo.path, trash)
+            repo.path.rename(trash)
             fsync_directory(repo.path.parent)
         shutil.rmtree(trash, ignore_errors=True)
 
@@ -230,7 +229,7 @@ class Repositories:
 
     def _rename(self, source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(source, target)
+        source.rename(target)
         fsync_directory(target.parent)
 
     def _forget_redirect(self, key: Key) -> None:

@@ -84,9 +84,7 @@ def _headers(commit: str, path: str) -> dict[str, str]:
     }
 
 
-def _offer_xet(
-    call: Call, repo: Repo, commit: str, xet_hash: str, headers: dict[str, str]
-) -> None:
+def _offer_xet(call: Call, repo: Repo, commit: str, xet_hash: str, headers: dict[str, str]) -> None:
     refresh = call.url(f"/api/{repo.type}s/{repo.id}/xet-read-token/{quoted(commit)}")
     headers["X-Xet-Hash"] = xet_hash
     headers["X-Xet-Refresh-Route"] = refresh.replace(call.hub.endpoint, "", 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hfl_localhub import (
     _commit_routes,
+    _duplicate,
     _git_http,
     _lfs,
-    _listing,
     _lfs_files,
+    _listing,
     _preupload,
     _pull_routes,
     _refs,
@@ -31,6 +32,7 @@ _MODULES = (
     _refs,
     _lfs_files,
     _pull_routes,
+    _duplicate,
     _listing,
     _resolve,
 )

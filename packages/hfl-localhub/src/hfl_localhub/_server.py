@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from hfl_core.errors import ConfigError, ConflictError, HflError
 from hfl_localhub._durable import write_bytes
-from hfl_localhub._environment import client_environment
+from hfl_localhub._environment import client_environment, client_settings
 from hfl_localhub._faults import Faults
 from hfl_localhub._folder_lock import FolderLock
 from hfl_localhub._requests import RequestLog
@@ -58,7 +58,7 @@ class LocalHub:
         True
     """
 
-    def __init__(  # noqa: PLR0913  # each has a default that most keep
+    def __init__(  # each has a default that most keep
         self,
         root: Union[str, Path, None] = None,
         port: int = 0,
@@ -155,7 +155,7 @@ class LocalHub:
         """Where clients of this Hub keep their token and caches (``HF_HOME``)."""
         return self.root / "client"
 
-    def create_user(  # noqa: PLR0913  # the first three are what most need
+    def create_user(  # the first three are what most need
         self,
         name: str,
         orgs: Orgs = (),
@@ -187,6 +187,11 @@ class LocalHub:
             name, orgs, role, scopes=scopes, lifetime=lifetime, token_name=token_name
         )
 
+    def user_of(self, token: str) -> str | None:
+        """Return whose token this is, or None when it isn't valid here."""
+        identity = self._services().accounts.identify(token)
+        return identity.name if identity is not None else None
+
     def revoke_token(self, token: str) -> None:
         """Make a token invalid.
 
@@ -194,6 +199,16 @@ class LocalHub:
             NotFoundError: There is no such token.
         """
         self._services().accounts.revoke(token)
+
+    def settings(self, token: str | None = None) -> dict[str, str]:
+        """Return the variables that point clients to this Hub and to a home of its own.
+
+        Args:
+            token: The token to act with.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        found = client_settings(self.endpoint, self.home)
+        return found if token is None else {**found, "HF_TOKEN": token}
 
     def environment(self, token: str | None = None) -> dict[str, str]:
         """Return an environment for child processes that talk to this Hub and to no other.

@@ -78,7 +78,7 @@ class Services:
         return self.context.endpoint()
 
 
-def open_services(  # noqa: PLR0913  # the parts that outlive a restart come from outside
+def open_services(  # the parts that outlive a restart come from outside
     root: Path,
     *,
     endpoint: Callable[[], str],
@@ -136,5 +136,5 @@ def open_services(  # noqa: PLR0913  # the parts that outlive a restart come fro
     )
     xet = XetService(context)
     context.xet_hash = xet.xet_hash
-    buckets = BucketRoutes(context, xet, BucketRegister(root / "buckets.sqlite"))
+    buckets = BucketRoutes(context, xet, BucketRegister(root / "buckets" / "register.sqlite"))
     return Services(root, context, accounts, repos, options, xet, buckets)

@@ -42,7 +42,9 @@ class Signer:
             genuine = hmac.compare_digest(mac, self._mac(body.encode("ascii")))
             if not genuine:
                 return None
-            value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            value: dict[str, Any] = json.loads(
+                base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+            )
         except (ValueError, TypeError):
             return None
         if value.pop("exp") < self.clock():

@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from hfl_localhub._cards import check_card
 from hfl_localhub._call import Call, answer
+from hfl_localhub._cards import check_card
 from hfl_localhub._errors import HubError, bad_request
 from hfl_localhub._routing import Router
 

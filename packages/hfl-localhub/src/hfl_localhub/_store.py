@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import secrets
 import threading
@@ -111,7 +110,7 @@ class BlobStore:
             temporary.unlink()
             return
         target.parent.mkdir(exist_ok=True)
-        os.replace(temporary, target)
+        temporary.replace(target)
         fsync_directory(target.parent)
 
     def delete(self, sha256: str) -> None:

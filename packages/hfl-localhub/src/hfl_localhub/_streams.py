@@ -96,8 +96,9 @@ class FileSlice(Response):
         self._start = start
         self._length = length
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+        del receive  # the request has been read
         with self._file as file:
             await send(
                 {
@@ -119,8 +120,6 @@ class FileSlice(Response):
                         raise ClientDisconnect  # the file shrank: cut the connection short
                     left -= len(data)
                     reading = asyncio.ensure_future(to_thread.run_sync(file.read, min(CHUNK, left)))
-                    await send(
-                        {"type": "http.response.body", "body": data, "more_body": left > 0}
-                    )
+                    await send({"type": "http.response.body", "body": data, "more_body": left > 0})
             finally:
                 await asyncio.wait([reading])

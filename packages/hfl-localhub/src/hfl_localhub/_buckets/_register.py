@@ -94,11 +94,12 @@ class BucketRegister:
     """Keeps the buckets.
 
     Args:
-        path: The SQLite file; made if absent.
+        path: The SQLite file; made if absent, with its folder.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
         with self._transaction() as db:
             db.executescript(_SCHEMA)
 
