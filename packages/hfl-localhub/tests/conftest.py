@@ -71,7 +71,9 @@ class Api:
         assert answer.status == 200, answer.body
         return answer.json()["id"]
 
-    def commit(self, repo, files=None, *, lines=(), parent=None, rev="main", kind="models", query=""):
+    def commit(
+        self, repo, files=None, *, lines=(), parent=None, rev="main", kind="models", query=""
+    ):
         """Commit regular files, and whatever other lines."""
         header = {"summary": "a commit", "description": ""}
         if parent is not None:
@@ -144,7 +146,7 @@ def nobody(hub):
     return Api(hub)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def api_for():
     return Api
 

@@ -264,7 +264,9 @@ def test_preupload_tells_how_each_file_travels_and_what_is_there(ann):
 
 def test_the_repositorys_own_gitattributes_decide(ann):
     repo = ann.new_repo()
-    rules = b"# comment\n*.txt filter=lfs\nsmall/*.txt -filter\n/top.dat filter=lfs\n[z-a] filter=lfs\n"
+    rules = (
+        b"# comment\n*.txt filter=lfs\nsmall/*.txt -filter\n/top.dat filter=lfs\n[z-a] filter=lfs\n"
+    )
     rules += b"deep/**/x?[0-9] filter=lfs\n[!a]bc filter=lfs\nlogs/** filter=lfs\n"
     ann.commit(repo, {".gitattributes": rules})
     expected = {
@@ -288,7 +290,13 @@ def test_the_repositorys_own_gitattributes_decide(ann):
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"files": "a"}, {"files": ["a"]}, {"files": [{"path": "a", "size": -1}]}, {"files": [{}] * 1001}],
+    [
+        {},
+        {"files": "a"},
+        {"files": ["a"]},
+        {"files": [{"path": "a", "size": -1}]},
+        {"files": [{}] * 1001},
+    ],
 )
 def test_a_preupload_that_makes_no_sense_is_refused(ann, body):
     repo = ann.new_repo()

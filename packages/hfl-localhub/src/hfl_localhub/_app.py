@@ -20,9 +20,9 @@ from hfl_localhub._routing import Match, Router
 from hfl_localhub._streams import receive_into
 
 if TYPE_CHECKING:
-    from hfl_localhub._mounts import Mount
     from starlette.types import Message, Receive, Scope, Send
 
+    from hfl_localhub._mounts import Mount
     from hfl_localhub._services import Services
 
 __all__ = ["HubApp"]
@@ -80,7 +80,7 @@ class HubApp:
             await mount(receive, noting_send)
         except ClientDisconnect:
             return
-        except Exception as error:  # noqa: BLE001  # as below
+        except Exception as error:  # as below
             if started:  # what was promised can't be kept: the server cuts the connection
                 raise
             expected = isinstance(error, HubError)
