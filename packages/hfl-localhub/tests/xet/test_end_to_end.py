@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from xet_objects import random_bytes
@@ -199,3 +201,127 @@ def test_a_bucket_takes_a_copy_from_a_repository_and_moves(hub, tmp_path):
     )
     assert found == [len(data)]
     assert (tmp_path / "down").read_bytes() == data
+
+
+@needs_2
+def test_a_bucket_is_used_by_api_file_system_and_command(hub, tmp_path):
+    token = hub.create_user("ann")
+    (tmp_path / "up" / "sub").mkdir(parents=True)
+    (tmp_path / "up" / "one").write_text("one")
+    (tmp_path / "up" / "sub" / "two").write_bytes(random_bytes(11, 100_000))
+    found = run(
+        hub,
+        token,
+        """
+        import json, os, sys
+        from huggingface_hub import HfApi, HfFileSystem
+        from huggingface_hub.errors import BucketBatchError, BucketNotFoundError
+        up, down = sys.argv[1:]
+        api, found = HfApi(), {}
+        api.create_bucket("things", private=True)
+        with open(os.devnull, "w") as sys.stdout:
+            synced = [
+                api.sync_bucket(up, "hf://buckets/ann/things/x").summary(),
+                api.sync_bucket(up, "hf://buckets/ann/things/x").summary(),
+                api.sync_bucket("hf://buckets/ann/things/x", down).summary(),
+            ]
+            os.remove(up + "/one")
+            synced.append(api.sync_bucket(up, "hf://buckets/ann/things/x", delete=True).summary())
+        sys.stdout = sys.__stdout__
+        found["synced"] = [{k: v for k, v in s.items() if v and k != "total_size"} for s in synced]
+        files = HfFileSystem()
+        found["part"] = files.cat_file("buckets/ann/things/x/sub/two", start=5, end=9).hex()
+        with files.open("buckets/ann/things/new/log", "w") as log:
+            log.write("epoch 1")
+        found["log"] = files.cat("buckets/ann/things/new/log").decode()
+        found["listed"] = [name.rsplit("/", 1)[1] for name in files.find("buckets/ann/things")]
+        api.batch_bucket_files("ann/things", delete=["new/log", "never there"])
+        try:
+            api.batch_bucket_files("ann/things", copy=[("bucket", "ann/none", "0" * 64, "a")])
+        except BucketBatchError as error:
+            found["failed"] = error.failures
+        try:
+            HfApi(token=False).bucket_info("ann/things")
+        except BucketNotFoundError as error:
+            found["stranger"] = error.response.status_code
+        info = api.bucket_info("ann/things")
+        found["info"] = [info.private, info.size, info.total_files]
+        print(json.dumps(found))
+        """,
+        tmp_path / "up",
+        tmp_path / "down",
+    )
+    assert found == {
+        "synced": [{"uploads": 2}, {"skips": 2}, {"downloads": 2}, {"deletes": 1, "skips": 1}],
+        "part": random_bytes(11, 100_000)[5:9].hex(),
+        "log": "epoch 1",
+        "listed": ["log", "two"],
+        "failed": [{"path": "a", "error": "Source repository not found: buckets/ann/none"}],
+        "stranger": 401,
+        "info": [True, 100_000, 1],
+    }
+    assert (tmp_path / "down" / "one").read_text() == "one"
+    assert (tmp_path / "down" / "sub" / "two").read_bytes() == random_bytes(11, 100_000)
+    result = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("hf")),
+            "buckets",
+            "list",
+            "ann/things",
+            "-R",
+            "--quiet",
+        ],
+        env=hub.environment(token),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stdout.split()) == (0, ["x/sub/two"]), result.stderr
+
+
+def test_a_client_uploads_again_what_the_hub_has_removed(tmp_path):
+    """Clients remember for weeks what a store has; they have to learn that it is gone."""
+    now = [time.time()]
+    data = random_bytes(12, 600_000)
+    (tmp_path / "data").write_bytes(data)
+    upload = """
+        import hf_xet, json, os, sys
+        refresh = os.environ["HF_ENDPOINT"] + "/api/models/ann/kept/xet-write-token/main"
+        headers = {"authorization": "Bearer " + os.environ["HF_TOKEN"]}
+        session = hf_xet.XetSession()
+        with session.new_upload_commit(
+            token_refresh_url=refresh, token_refresh_headers=headers
+        ) as commit:
+            handle = commit.start_upload_file(sys.argv[1], sha256=hf_xet.COMPUTE_SHA256)
+        print(json.dumps(handle.result().xet_info.hash))
+        """
+    create = """
+        from huggingface_hub import HfApi
+        HfApi().create_repo("ann/kept")
+        print("null")
+        """
+    delete = """
+        from huggingface_hub import HfApi
+        HfApi().delete_repo("ann/kept")
+        print("null")
+        """
+    hub = LocalHub(tmp_path / "hub", clock=lambda: now[0])
+    with hub:
+        token = hub.create_user("ann")
+        run(hub, token, create)
+        run(hub, token, upload, tmp_path / "data")
+    now[0] += 24 * 3600
+    with hub:  # the repository holds the file: it stays
+        hub.requests.clear()
+        run(hub, token, upload, tmp_path / "data")
+        assert hub.requests.count("POST", "/xet/*/v1/xorbs/*") == 0
+        run(hub, token, delete)
+    now[0] += 24 * 3600
+    with hub:
+        run(hub, token, create)
+        hub.requests.clear()
+        run(hub, token, upload, tmp_path / "data")
+        assert hub.requests.count("POST", "/xet/*/v1/xorbs/*") == 1
+        assert hub.requests.count("POST", "/xet/*/v1/shards") == 1
+        assert [r.status for r in hub.requests if r.path.endswith("/v1/shards")] == [200]

@@ -228,6 +228,17 @@ def test_an_unknown_file_is_not_found(store):
     assert store.service.size("1" * 64) is None
 
 
+def test_a_bucket_upload_cannot_say_what_a_sha256_is(store):
+    """Buckets name files by Xet hash, so nobody would check it."""
+    store.add_xorb(CHUNKS)
+    shard = pack_shard(whole_file(CHUNKS, "ab" * 32))
+    bucket = Scope("bucket", "ann/bucket", "write")
+    assert store.service.add_shard(io.BytesIO(shard), bucket) == 1
+    assert store.read(_hashing.to_text(file_hash(CHUNKS))) == DATA
+    assert store.service.xet_hash("ab" * 32) is None
+    assert not store.context.blobs.has(SHA256)
+
+
 # What is refused leaves nothing behind.
 
 X = xorb_hash(CHUNKS)
@@ -449,6 +460,8 @@ def test_clients_start_from_nothing_after_something_was_removed(store):
     store.add_file(CHUNKS)
     before = store.service.cas_url
     assert Store(store.root).service.cas_url == before
+    store.collect(grace=3600)
+    assert store.service.cas_url == before
     store.collect()
     assert store.service.cas_url != before
     assert Store(store.root).service.cas_url == store.service.cas_url

@@ -117,7 +117,7 @@ class XetService:
         def note(sha256: str) -> None:
             self._context.record_upload(scope.repo_type, scope.repo_id, sha256)
 
-        count = self._intake.accept(upload, note)
+        count = self._intake.accept(upload, None if scope.repo_type == "bucket" else note)
         self._chunks.add_files(upload)
         return count
 
@@ -150,8 +150,6 @@ class XetService:
                 names it may be on its way.
         """
         with self._collecting:
-            # Before anything goes: a client that asks from now on starts from nothing.
-            self._generation.advance()
             return _garbage.collect(
                 self._xorbs,
                 self._files,
@@ -159,6 +157,8 @@ class XetService:
                 live_hashes={_digest(text) for text in live_xet_hashes},
                 live_sha256s={bytes.fromhex(text) for text in live_sha256s},
                 unless_newer_than=self._clock() - grace,
+                # Before anything goes: a client that asks from then on starts from nothing.
+                before_removal=self._generation.advance,
             )
 
     def _url_of(self, xorb: bytes, first: int, last: int) -> str:
