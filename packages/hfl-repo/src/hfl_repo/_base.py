@@ -1,0 +1,88 @@
+"""What all parts of `RepoManager` stand on."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from hfl_core.errors import ConfigError
+from hfl_repo._names import check_repo_id, check_repo_type
+from hfl_repo._target import RepoType, Target
+
+if TYPE_CHECKING:
+    from hfl_repo._account import Account
+    from hfl_repo._hub import Hub
+
+__all__ = ["RepoBase"]
+
+
+class RepoBase:
+    """A repository's name and the Hub that it is on. Nothing is asked before a method is called.
+
+    Args:
+        repo_id: ``namespace/name``; a bare name means the account's own namespace. None for what
+            is not about one repository, such as `list`.
+        repo_type: ``"model"``, ``"dataset"`` or ``"space"``.
+        profile: The profile to act as; None for what hfl-auth finds.
+        endpoint: The Hub's address; None for what hfl-auth finds.
+
+    Raises:
+        ValidationError: The name or the type makes no sense.
+    """
+
+    def __init__(
+        self,
+        repo_id: str | None = None,
+        *,
+        repo_type: RepoType = "model",
+        profile: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        self._name = None if repo_id is None else check_repo_id(repo_id)
+        self.repo_type = check_repo_type(repo_type)
+        self._profile = profile
+        self._endpoint = endpoint
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r}, repo_type={self.repo_type!r})"
+
+    @property
+    def repo_id(self) -> str:
+        """The repository as ``namespace/name``.
+
+        Raises:
+            ConfigError: The manager was made without a repository.
+            AuthError: The name has no namespace and nobody is signed in.
+        """
+        if self._name is None:
+            raise ConfigError(
+                "This needs to know which repository it is about.",
+                hint="Make the manager with one: RepoManager('namespace/name')",
+            )
+        return self._name if "/" in self._name else f"{self._account.name}/{self._name}"
+
+    @property
+    def endpoint(self) -> str:
+        """The Hub's address."""
+        return self._hub.endpoint
+
+    @property
+    def _target(self) -> Target:
+        return Target(self.repo_id, self.repo_type)
+
+    @functools.cached_property
+    def _hub(self) -> Hub:
+        from hfl_repo._credentials import find_signer
+        from hfl_repo._hub import Hub
+
+        return Hub(find_signer(self._profile, self._endpoint))
+
+    @functools.cached_property
+    def _account(self) -> Account:
+        from hfl_repo._account import ask_account
+
+        return ask_account(self._hub)
+
+    def _check_writable(self) -> None:
+        namespace, _, name = self.repo_id.partition("/")
+        self._account.check_writable(namespace, name)
