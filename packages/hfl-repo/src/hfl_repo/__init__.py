@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from hfl_core import __version__, lazy_exports
 
 if TYPE_CHECKING:
+    from hfl_repo._cards import Card as Card
+    from hfl_repo._cards import CardUpdate as CardUpdate
     from hfl_repo._info import RepoInfo as RepoInfo
     from hfl_repo._manager import RepoManager as RepoManager
     from hfl_repo.errors import CardConflictError as CardConflictError
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from hfl_repo.errors import VisibilityMismatchError as VisibilityMismatchError
 
 _EXPORTS = {
+    "Card": "._cards",
     "CardConflictError": ".errors",
+    "CardUpdate": "._cards",
     "ConfirmationError": ".errors",
     "EntryNotFoundError": ".errors",
     "GatedRepoError": ".errors",

@@ -78,6 +78,19 @@ class Account:
             hint="Use a token that may write: hfl auth explain shows which one is in use.",
         )
 
+    def check_contributor(self, repo_id: str) -> None:
+        """Refuse a proposal for which the token has no right.
+
+        Raises:
+            PermissionDeniedError: The token is for reading only.
+        """
+        if self.role == "read":
+            raise PermissionDeniedError(
+                f"No pull request can be opened on {repo_id!r}: the token of {self.name!r} is for"
+                " reading only.",
+                hint="Use a token that may write: hfl auth explain shows which one is in use.",
+            )
+
     def _may_write(self, namespace: str) -> bool:
         if self.role == "fineGrained":
             return any(about.partition("/")[0] == namespace for about in self.scopes)

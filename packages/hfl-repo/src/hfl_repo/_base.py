@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hfl_core.errors import ConfigError
+from hfl_core.errors import ConfigError, NetworkError
 from hfl_repo._names import check_repo_id, check_repo_type
 from hfl_repo._target import RepoType, Target
+from hfl_repo.errors import RevisionNotFoundError
 
 if TYPE_CHECKING:
     from hfl_repo._account import Account
-    from hfl_repo._hub import Hub
+    from hfl_repo._hub import Hub, Params
 
 __all__ = ["RepoBase"]
 
@@ -82,6 +83,29 @@ class RepoBase:
         from hfl_repo._account import ask_account
 
         return ask_account(self._hub)
+
+    def _head(self, revision: str | None) -> str:
+        """Return the commit that a revision is at now.
+
+        Raises:
+            RevisionNotFoundError: There is no such revision; the error names those that exist.
+        """
+        data = self._describe(revision, params=[("expand", "sha")])
+        if not isinstance(data.get("sha"), str):
+            raise NetworkError(f"{self._hub.endpoint} does not say at which commit it is.")
+        return str(data["sha"])
+
+    def _describe(self, revision: str | None, params: Params | None = None) -> Any:
+        target = self._target.at(revision)
+        path = target.api() if revision is None else target.api("revision", revision)
+        try:
+            return self._hub.get(path, target, params=params)
+        except RevisionNotFoundError as error:
+            refs = self._hub.get(target.api("refs"), target)
+            names = [
+                str(ref["name"]) for kind in ("branches", "tags") for ref in refs.get(kind, ())
+            ]
+            raise RevisionNotFoundError(target.repo_id, error.revision, available=names) from error
 
     def _check_writable(self) -> None:
         namespace, _, name = self.repo_id.partition("/")

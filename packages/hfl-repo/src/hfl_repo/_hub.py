@@ -9,6 +9,7 @@ is `HfApi`'s, called through `Hub.call`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, TypeVar, Union
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from hfl_repo._compat import raised_by_transport, visibility_payload
 from hfl_repo._translate import Viewer, error_for
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     from hfl_repo._credentials import Signer
     from hfl_repo._target import Target
@@ -84,9 +85,9 @@ class Hub:
         """The headers of a request, the token included: never log them."""
         from huggingface_hub import utils
 
-        build_hf_headers: Any = vars(utils)["build_hf_headers"]  # documented, not in an __all__
+        build: Any = utils.build_hf_headers  # type: ignore[attr-defined]  # not in an __all__
         return dict(
-            build_hf_headers(
+            build(
                 token=self._signer.token or False,
                 library_name="hfl-repo",
                 library_version=__version__,
@@ -249,6 +250,29 @@ class Hub:
             raise self._unreachable(error) from error
         except (ConnectionError, TimeoutError) as error:  # what hf_xet raises
             raise self._unreachable(error) from error
+
+    def patient_with(self, kind: type[HflError]) -> RetryPolicy:
+        """Return the policy for work that is begun anew when somebody else was faster.
+
+        Args:
+            kind: The error that says so.
+        """
+        return dataclasses.replace(
+            self.retry,
+            attempts=max(
+                self.retry.attempts, 15
+            ),  # of eight writers, the last one loses seven times
+            base_delay=min(self.retry.base_delay, 0.1),
+            jitter=1.0,
+            retry_if=lambda error: isinstance(error, kind),
+        )
+
+    @staticmethod
+    def addition(path: str, content: bytes) -> CommitOperationAdd:
+        """Return the part of a commit that adds or replaces a file."""
+        from huggingface_hub import CommitOperationAdd
+
+        return CommitOperationAdd(path, content)
 
     def visibility_payload(self, *, private: bool) -> dict[str, object]:
         """Return how visibility is told to the Hub."""

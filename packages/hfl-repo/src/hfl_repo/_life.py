@@ -13,8 +13,10 @@ from hfl_core.errors import (
     RateLimitError,
     ValidationError,
 )
-from hfl_repo._base import RepoBase
+from hfl_repo._card._check import checked_fields
+from hfl_repo._cards import Cards
 from hfl_repo._info import RepoInfo, info_from
+from hfl_repo._licenses import check_tags
 from hfl_repo._names import check_repo_id
 from hfl_repo._target import Target
 from hfl_repo.errors import (
@@ -34,7 +36,7 @@ _SDKS = ("gradio", "streamlit", "docker", "static")
 _SLOW = 300.0  # the Hub moves and deletes large repositories while it holds the request
 
 
-class Life(RepoBase):
+class Life(Cards):
     """What `RepoManager` does with a repository as a whole."""
 
     def info(self, revision: str | None = None) -> RepoInfo:
@@ -54,9 +56,7 @@ class Life(RepoBase):
             >>> RepoManager("ann/digits").info().is_private
             True
         """
-        target = self._target.at(revision)
-        path = target.api() if revision is None else target.api("revision", revision)
-        return info_from(self._hub.get(path, target), self.repo_type, self._hub.endpoint)
+        return info_from(self._describe(revision), self.repo_type, self._hub.endpoint)
 
     def exists(self) -> bool:
         """Say whether there is a repository of that name that the account can see.
@@ -108,11 +108,16 @@ class Life(RepoBase):
         sdk = self._check_sdk(space_sdk)
         if on_conflict not in ("reuse", "fail", "rename"):
             raise ConfigError(f"on_conflict is 'reuse', 'fail' or 'rename', not {on_conflict!r}.")
+        fields = {"license": license, "tags": None if tags is None else check_tags(tags)}
+        said = checked_fields({name: value for name, value in fields.items() if value is not None})
         self._check_writable()
         if on_conflict == "rename":
             found = self._create_next(private, sdk)
         else:
             found = self._create_here(self.repo_id, private, sdk, on_conflict)
+        if said:
+            self.update_card(said, body=f"# {found.repo_id.partition('/')[2]}\n")
+            return self.info()
         return found
 
     def require_visibility(self, private: bool | None = None) -> RepoInfo:
