@@ -102,7 +102,9 @@ def device_login(
     with _translated(flow, endpoint):
         info = flow.request_device_code()
         url = info.get("verification_uri_complete") or info["verification_uri"]
-        show(DeviceCode(url=url, code=info["user_code"], expires_in=int(info["expires_in"])))
+        code = DeviceCode(url=url, code=info["user_code"], expires_in=int(info["expires_in"]))
+    show(code)
+    with _translated(flow, endpoint):
         return _secret(flow.poll_device_token(info), now=now, refresh_token=None)
 
 

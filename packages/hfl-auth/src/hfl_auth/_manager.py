@@ -249,6 +249,22 @@ class AuthManager:
         """
         return self._login(Secret(clean_token(token)), profile, storage)
 
+    def login_endpoint(self, profile: str | None = None) -> str:
+        """Return the Hub that `login` would send a token to, so that a person can be told first.
+
+        Args:
+            profile: As in `login`.
+
+        Returns:
+            The Hub.
+
+        Raises:
+            ConfigError: As in `login`.
+            ConflictError: As in `login`.
+        """
+        asked = self._profile if profile is None else profile
+        return login_endpoint(self._wishes(TokenStore()), asked)
+
     def login_with_browser(
         self,
         show: Callable[[DeviceCode], None],
@@ -272,8 +288,7 @@ class AuthManager:
             LoginError: It was denied, took too long, or huggingface_hub is too old.
             ConfigError: As in `login`.
         """
-        wishes = self._wishes(TokenStore())
-        endpoint = login_endpoint(wishes, self._profile if profile is None else profile)
+        endpoint = self.login_endpoint(profile)
         secret = device_login(endpoint, show, now=time.time)
         return self._login(secret, profile, storage)
 
@@ -370,7 +385,7 @@ class AuthManager:
         asked = self._profile if profile is None else profile
         named = None if asked is None else check_profile_name(asked)
         store = TokenStore()
-        endpoint = login_endpoint(self._wishes(store), named)
+        endpoint = self.login_endpoint(named)
         identity = ask_identity(endpoint, secret.token, source="the input")
         name = named or free_name(identity, secret.token, store)
         expires_at = secret.expires_at

@@ -36,7 +36,9 @@ def read_private(path: Path, *, holds: str = "holds a token") -> str | None:
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        with open(descriptor, "rb") as file:  # a descriptor: checked is what is read
+        with os.fdopen(
+            descriptor, "rb"
+        ) as file:  # the file that is read is the one that is checked
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if os.name != "nt" and mode & 0o077:
                 raise InsecureFileError(path, mode=mode, holds=holds)
