@@ -9,7 +9,8 @@ from typing import Callable
 
 from hfl_auth._credential import Secret
 from hfl_auth._hub import refreshed
-from hfl_auth._store import StoredProfile, TokenStore
+from hfl_auth._snapshot import StoredProfile
+from hfl_auth._store import TokenStore
 from hfl_auth._tokens import fingerprint
 from hfl_auth.errors import LoginError
 from hfl_core import get_logger
@@ -67,10 +68,10 @@ def renewed_if_due(
     """
     if not _is_due(secret, now()):
         return secret
-    with store.lock():
+    with store.change() as change:
         # Refresh tokens are used up by refreshing, so another process's result is taken over.
-        current = store.profiles().get(profile.name)
-        held = secret if current is None else store.secret(current)
+        current = change.snapshot.profiles().get(profile.name)
+        held = secret if current is None else change.snapshot.secret(current)
         if held.token != secret.token or held.refresh_token is None:
             return held
         try:
@@ -80,7 +81,7 @@ def renewed_if_due(
                 "The token of the profile %r could not be renewed: %s", profile.name, error
             )
             return secret
-        store.renew(profile, held, new)
+        change.renew(profile, held, new)
     _LOG.info("The token of the profile %r was renewed.", profile.name)
     return new
 

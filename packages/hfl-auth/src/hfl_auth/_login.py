@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hfl_auth._endpoints import PUBLIC
 from hfl_auth._identity import Identity
-from hfl_auth._store import TokenStore, check_profile_name
+from hfl_auth._snapshot import Snapshot
+from hfl_auth._store import check_profile_name
 from hfl_auth._wishes import Wishes
 from hfl_core.errors import ConfigError, ConflictError, ValidationError
 
@@ -47,7 +48,7 @@ def login_endpoint(wishes: Wishes, profile: str | None) -> str:
     return named.url
 
 
-def free_name(identity: Identity, token: str, store: TokenStore) -> str:
+def free_name(identity: Identity, token: str, snapshot: Snapshot) -> str:
     """Return a profile name for a token for which none was asked for.
 
     The name that the token has on the Hub, as huggingface_hub takes it, unless another account or
@@ -56,7 +57,7 @@ def free_name(identity: Identity, token: str, store: TokenStore) -> str:
     Args:
         identity: Whose token it is.
         token: The token.
-        store: The profiles.
+        snapshot: The profiles.
 
     Returns:
         The name.
@@ -66,7 +67,7 @@ def free_name(identity: Identity, token: str, store: TokenStore) -> str:
     except ValidationError:  # somebody named the token "[x]"
         wanted = f"token-{identity.name}"
     host = identity.endpoint.partition("://")[2] or PUBLIC
-    taken = store.profiles()
+    taken = snapshot.profiles()
     candidates = [wanted, f"{wanted}-{identity.name}", f"{wanted}-{identity.name}-{host}"]
     for name in candidates:
         there = taken.get(name)

@@ -16,8 +16,9 @@ from hfl_auth._hub import device_login, exchanged_oidc
 from hfl_auth._identity import Identity
 from hfl_auth._login import free_name, login_endpoint
 from hfl_auth._records import Record
+from hfl_auth._snapshot import Snapshot, StoredProfile
 from hfl_auth._sources import Finding, Sources, reports
-from hfl_auth._store import StoredProfile, TokenStore, check_profile_name
+from hfl_auth._store import TokenStore, check_profile_name
 from hfl_auth._tokens import clean_token, fingerprint, mask_token
 from hfl_auth._wishes import Endpoint, Wishes
 from hfl_auth.errors import TokenNotFoundError, WrongAccountError
@@ -85,8 +86,7 @@ class AuthManager:
         Raises:
             ConfigError: What names it is no address.
         """
-        store = TokenStore()
-        return self._wishes(store).endpoint().url
+        return self._wishes(TokenStore().snapshot()).endpoint().url
 
     def credential(self, *, required: bool = False) -> Credential:
         """Find the token to act with; nothing is sent, unless a token has to be renewed.
@@ -105,7 +105,7 @@ class AuthManager:
             TokenNotFoundError: There is none, and it is required.
         """
         store = TokenStore()
-        endpoint, sources = self._sources(store)
+        endpoint, sources = self._sources(store.snapshot())
         looked_in: list[str] = []
         for finding in sources.findings():
             if finding.problem is not None:
@@ -154,7 +154,7 @@ class AuthManager:
         Returns:
             One report per place.
         """
-        _, sources = self._sources(TokenStore())
+        _, sources = self._sources(TokenStore().snapshot())
         return reports(sources.findings())
 
     def require_write(self, target: str) -> Identity:
@@ -193,7 +193,7 @@ class AuthManager:
             NetworkError: The Hub does not answer.
         """
         cleaned = clean_token(token)
-        endpoint = login_endpoint(self._wishes(TokenStore()), None)
+        endpoint = login_endpoint(self._wishes(TokenStore().snapshot()), None)
         return ask_identity(endpoint, cleaned, source="the input")
 
     @contextlib.contextmanager
@@ -218,7 +218,7 @@ class AuthManager:
                 with auth.use("work"):
                     RepoManager("acme/digits").create()
         """
-        name = TokenStore().profile(profile).name
+        name = TokenStore().snapshot().profile(profile).name
         with acting_as(self, name):
             yield self
 
@@ -263,7 +263,7 @@ class AuthManager:
             ConflictError: As in `login`.
         """
         asked = self._profile if profile is None else profile
-        return login_endpoint(self._wishes(TokenStore()), asked)
+        return login_endpoint(self._wishes(TokenStore().snapshot()), asked)
 
     def login_with_browser(
         self,
@@ -306,9 +306,10 @@ class AuthManager:
             TokenNotFoundError: None is named and none is in use.
         """
         store = TokenStore()
-        name = profile or self._profile or self._name_in_use(store)
+        snapshot = store.snapshot()
+        name = profile or self._profile or self._name_in_use(snapshot)
         if name is None:
-            if store.token_file() is None:
+            if snapshot.token_file() is None:
                 raise TokenNotFoundError([f"the profiles for {self.endpoint}"])
             store.remove_token_file()
             return "the token file"
@@ -330,7 +331,8 @@ class AuthManager:
         """
         store = TokenStore()
         store.activate(profile)
-        return _public(store, store.profile(profile))
+        snapshot = store.snapshot()
+        return _public(snapshot, snapshot.profile(profile))
 
     def profiles(self) -> list[Profile]:
         """List the profiles of this machine, those that `hf auth login` made included.
@@ -338,22 +340,24 @@ class AuthManager:
         Returns:
             The profiles, by name.
         """
-        store = TokenStore()
-        return [_public(store, each) for each in store.profiles().values()]
+        snapshot = TokenStore().snapshot()
+        return [_public(snapshot, each) for each in snapshot.profiles().values()]
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _wishes(self, store: TokenStore) -> Wishes:
+    def _wishes(self, snapshot: Snapshot) -> Wishes:
         is_explicit = self._profile is not None or self._token is not None
         used = profile_in_use(self, is_explicit=is_explicit)
         profile = self._profile if used is None else used
         place = "the argument" if used is None else "use()"
-        return Wishes(profile, place, self._endpoint, store)
+        return Wishes(profile, place, self._endpoint, snapshot)
 
-    def _sources(self, store: TokenStore) -> tuple[Endpoint, Sources]:
-        wishes = self._wishes(store)
+    def _sources(self, snapshot: Snapshot) -> tuple[Endpoint, Sources]:
+        wishes = self._wishes(snapshot)
         endpoint = wishes.endpoint()
-        return endpoint, Sources(store, wishes, endpoint, token=self._token, oidc=self._job_token)
+        return endpoint, Sources(
+            snapshot, wishes, endpoint, token=self._token, oidc=self._job_token
+        )
 
     def _credential(self, store: TokenStore, endpoint: Endpoint, finding: Finding) -> Credential:
         secret = finding.read() if finding.read is not None else Secret("")
@@ -387,7 +391,7 @@ class AuthManager:
         store = TokenStore()
         endpoint = self.login_endpoint(named)
         identity = ask_identity(endpoint, secret.token, source="the input")
-        name = named or free_name(identity, secret.token, store)
+        name = named or free_name(identity, secret.token, store.snapshot())
         expires_at = secret.expires_at
         if identity.expires_at is not None:
             expires_at = int(identity.expires_at.timestamp())
@@ -397,35 +401,27 @@ class AuthManager:
             self._identities[endpoint, fingerprint(secret.token)] = identity
         warn_of_expiry(secret.token, expires_at, place=f"the profile {name!r}")
         _LOG.info("Signed in at %s as %s, profile %r.", endpoint, identity.name, name)
-        return _public(store, store.profile(name))
+        snapshot = store.snapshot()
+        return _public(snapshot, snapshot.profile(name))
 
-    def _name_in_use(self, store: TokenStore) -> str | None:
-        endpoint = self.endpoint
-        active = store.active(endpoint)
-        if active is not None:
-            return active.name
-        token = store.token_file()
-        for each in store.profiles().values():
-            if each.secret is not None and each.secret.token == token:
-                return each.name
-        return None
+    def _name_in_use(self, snapshot: Snapshot) -> str | None:
+        active = snapshot.active(self.endpoint) or snapshot.owner_of(snapshot.token_file())
+        return None if active is None else active.name
 
 
 def _shortly(finding: Finding) -> str:
-    return f"{finding.detail} ({finding.reason})" if finding.is_elsewhere else finding.detail
+    if finding.is_elsewhere:
+        return f"{finding.detail} ({finding.reason})"
+    return f"the {finding.source}"
 
 
-def _public(store: TokenStore, stored: StoredProfile) -> Profile:
-    active = store.active(stored.endpoint)
-    if active is None:
-        is_active = stored.secret is not None and stored.secret.token == store.token_file()
-    else:
-        is_active = active.name == stored.name
+def _public(snapshot: Snapshot, stored: StoredProfile) -> Profile:
+    active = snapshot.active(stored.endpoint) or snapshot.owner_of(snapshot.peek())
     return Profile(
         name=stored.name,
         endpoint=stored.endpoint,
         storage="keyring" if stored.storage == "keyring" else "file",
-        is_active=is_active,
+        is_active=active is not None and active.name == stored.name,
         account=stored.account,
         token=None if stored.secret is None else mask_token(stored.secret.token),
         expires_at=moment(stored.expires_at),

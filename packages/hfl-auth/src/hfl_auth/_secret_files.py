@@ -7,56 +7,71 @@ import contextlib
 import io
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 
 from hfl_auth._paths import StorePaths
 from hfl_auth.errors import InsecureFileError, shown_path
 from hfl_core import write_secret
-from hfl_core.errors import ConflictError, IntegrityError, PermissionDeniedError
+from hfl_core.errors import ConflictError, HflError, IntegrityError, PermissionDeniedError
 
 _PATIENCE = 30.0
 
 
-def read_private(path: Path, *, holds: str = "holds a token") -> str | None:
-    """Read a file that only its owner can read or change.
+@dataclass(frozen=True)
+class Content:
+    """What a file held.
+
+    Attributes:
+        text: Its text; None if there is none, or it could not be read.
+        problem: Why it may not be used.
+    """
+
+    text: str | None = None
+    problem: HflError | None = None
+
+    def checked(self) -> str | None:
+        """Return the text.
+
+        Raises:
+            HflError: It may not be used.
+        """
+        if self.problem is not None:
+            raise self.problem
+        return self.text
+
+
+def read_content(path: Path, *, holds: str = "holds a token") -> Content:
+    """Read a file that only its owner should be able to read or change.
+
+    Args:
+        path: The file.
+        holds: What makes it worth protecting, for the error.
 
     Returns:
-        Its text, or None if there is no such file.
-
-    Raises:
-        InsecureFileError: Others can read or change it.
-        PermissionDeniedError: It cannot be read.
-        IntegrityError: It is no text.
+        Its content; none if there is no such file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        with os.fdopen(
-            descriptor, "rb"
-        ) as file:  # the file that is read is the one that is checked
+        with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if os.name != "nt" and mode & 0o077:
-                raise InsecureFileError(path, mode=mode, holds=holds)
-            return file.read().decode("utf-8")
+            text = file.read().decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return Content()
+    except UnicodeDecodeError:
+        # Without the cause: it carries the bytes, and with them perhaps a token.
+        return Content(problem=_damaged(path, "it is not text"))
     except OSError as error:
-        if isinstance(error, InsecureFileError):
-            raise
-        raise _unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise _damaged(path, "it is not text") from error
-
-
-def peek(path: Path) -> str | None:
-    """Read a file only to see whether it changed, whoever else can read it."""
-    try:
-        return path.read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None
+        reason = error.strerror or type(error).__name__
+        return Content(
+            problem=PermissionDeniedError(
+                f"'{shown_path(path)}' cannot be read: {reason}.",
+                hint="Check who owns it, or name another one with HF_HOME.",
+            )
+        )
+    if os.name != "nt" and mode & 0o077:
+        return Content(text, InsecureFileError(path, mode=mode, holds=holds))
+    return Content(text)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -73,9 +88,9 @@ def parse_sections(text: str, path: Path) -> dict[str, dict[str, str]]:
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         parser.read_string(text)
-    except configparser.Error as error:
-        # Its own message quotes lines, and with them tokens.
-        raise _damaged(path, "it is not the INI file that huggingface_hub writes") from error
+    except configparser.Error:
+        # Without the cause: its message quotes lines, and with them tokens.
+        raise _damaged(path, "it is not the INI file that huggingface_hub writes") from None
     return {name: dict(parser.items(name)) for name in parser.sections()}
 
 
@@ -116,13 +131,6 @@ def locked(paths: StorePaths) -> Iterator[None]:
             f"The folder of the tokens, '{shown_path(paths.lock.parent)}', cannot be written.",
             hint="Check who owns it, or name another one with HF_HOME.",
         ) from error
-
-
-def _unreadable(path: Path, error: OSError) -> PermissionDeniedError:
-    return PermissionDeniedError(
-        f"'{shown_path(path)}' cannot be read: {error.strerror or type(error).__name__}.",
-        hint="Check who owns it, or name another one with HF_HOME.",
-    )
 
 
 def _damaged(path: Path, reason: str) -> IntegrityError:

@@ -9,7 +9,7 @@ from typing import Callable, Iterator
 from hfl_auth._credential import Secret, SourceName, SourceReport
 from hfl_auth._endpoints import PUBLIC
 from hfl_auth._hub import colab_token, is_colab
-from hfl_auth._store import StoredProfile, TokenStore
+from hfl_auth._snapshot import Snapshot, StoredProfile
 from hfl_auth._tokens import clean_token, fingerprint, mask_token
 from hfl_auth._wishes import Endpoint, Wish, Wishes, environment_token
 from hfl_auth.errors import TokenNotFoundError, WrongEndpointError, shown_path
@@ -50,7 +50,7 @@ class Sources:
     """All places, for one Hub.
 
     Args:
-        store: The profiles.
+        snapshot: The profiles.
         wishes: What was asked for.
         endpoint: The Hub.
         token: The token that an argument holds.
@@ -59,14 +59,14 @@ class Sources:
 
     def __init__(
         self,
-        store: TokenStore,
+        snapshot: Snapshot,
         wishes: Wishes,
         endpoint: Endpoint,
         *,
         token: str | None,
         oidc: Callable[[str, str], Secret],
     ) -> None:
-        self._store = store
+        self._snapshot = snapshot
         self._wishes = wishes
         self._endpoint = endpoint
         self._token = token
@@ -111,7 +111,7 @@ class Sources:
         # It belongs to the Hub that was named beside it; a folder's file is not beside it.
         beside = [self._wishes.endpoints.get(level) for level in ("argument", "environment")]
         named = next((each.value for each in beside if each is not None), None)
-        home = named or self._store.records().homes.get(fingerprint(token))
+        home = named or self._snapshot.records().homes.get(fingerprint(token))
         return self._bare(
             "argument", "token=", token, home or self._wishes.endpoint(but="project file").url
         )
@@ -134,7 +134,7 @@ class Sources:
         text, variable = found
         token = clean_token(text, source=variable)
         return self._bare(
-            "environment", variable, token, home or self._store.records().home_of(token)
+            "environment", variable, token, home or self._snapshot.records().home_of(token)
         )
 
     def _job(self, resource: str, home: str | None) -> Finding:
@@ -152,7 +152,7 @@ class Sources:
         wish = self._wishes.profiles.get("profile")
         if wish is not None:
             return self._named(wish)
-        active = self._store.active(self._endpoint.url)
+        active = self._snapshot.active(self._endpoint.url)
         if active is None:
             return Finding(
                 "profile",
@@ -162,21 +162,19 @@ class Sources:
         return self._of_profile("profile", f"the profile {active.name!r}", active)
 
     def _token_file(self) -> Finding:
-        path = shown_path(self._store.paths.token)
-        token = self._store.token_file()
+        path = shown_path(self._snapshot.paths.token)
+        token = self._snapshot.token_file()
         if token is None:
             return Finding("token file", f"'{path}'", reason="it holds no token")
-        for stored in self._store.profiles().values():
-            if stored.secret is not None and stored.secret.token == token:
-                if stored.endpoint != self._endpoint.url:
-                    break
-                return self._of_profile("token file", f"'{path}'", stored)
-        return self._bare("token file", f"'{path}'", token, self._store.records().home_of(token))
+        owner = self._snapshot.owner_of(token)
+        if owner is not None and owner.endpoint == self._endpoint.url:
+            return self._of_profile("token file", f"'{path}'", owner)
+        return self._bare("token file", f"'{path}'", token, self._snapshot.records().home_of(token))
 
     def _keyring(self) -> Finding:
         there = [
             each
-            for each in self._store.profiles().values()
+            for each in self._snapshot.profiles().values()
             if each.storage == "keyring" and each.endpoint == self._endpoint.url
         ]
         if len(there) == 1:
@@ -206,7 +204,7 @@ class Sources:
         """What somebody named must be used or fail: a weaker place would be another account."""
         detail = f"the profile {wish.value!r} of {wish.place}"
         try:
-            stored = self._store.profile(wish.value)
+            stored = self._snapshot.profile(wish.value)
             if stored.endpoint != self._endpoint.url:
                 raise WrongEndpointError(  # told like the other problems
                     f"The profile {stored.name!r}",
@@ -226,7 +224,7 @@ class Sources:
         return Finding(
             source,
             detail,
-            read=lambda: self._store.secret(stored),
+            read=lambda: self._snapshot.secret(stored),
             reason=f"it belongs to {stored.endpoint}",
             profile=stored.name,
             stored=stored,

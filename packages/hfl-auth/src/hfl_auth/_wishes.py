@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hfl_auth._credential import SourceName
 from hfl_auth._endpoints import PUBLIC, hub_endpoint, normalize_endpoint
-from hfl_auth._store import TokenStore
+from hfl_auth._snapshot import Snapshot
 from hfl_auth.errors import shown_path
 from hfl_core import Settings, load_settings
 
@@ -53,13 +53,13 @@ class Wishes:
         profile: The profile that an argument or ``use`` names.
         profile_place: Which of the two.
         endpoint: The Hub that an argument names.
-        store: The profiles.
+        snapshot: The profiles.
     """
 
     def __init__(
-        self, profile: str | None, profile_place: str, endpoint: str | None, store: TokenStore
+        self, profile: str | None, profile_place: str, endpoint: str | None, snapshot: Snapshot
     ) -> None:
-        self._store = store
+        self._snapshot = snapshot
         settings = load_settings()
         self.profiles: dict[SourceName, Wish] = {}
         self.endpoints: dict[SourceName, Wish] = {}
@@ -108,14 +108,14 @@ class Wishes:
             if named is not None and home is not None:
                 # The user signed in there under that name, so a project may refer to it.
                 return Endpoint(home, f"the profile {named.value!r} of {named.place}", True)
-        current = self._store.current_endpoint()
+        current = self._snapshot.current_endpoint()
         if current is not None:
             return Endpoint(current, "the profile in use", True)
         return Endpoint(PUBLIC, "the default", True)
 
     def home_of(self, profile: str) -> str | None:
         """Return the Hub that a profile belongs to, or None if there is no such profile."""
-        found = self._store.profiles().get(profile)
+        found = self._snapshot.profiles().get(profile)
         return None if found is None else found.endpoint
 
 
