@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
+import tempfile
 import traceback
 import warnings
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
+import psutil
 import pytest
 import torch
 
@@ -45,7 +48,10 @@ class Live:
     @property
     def stands_at(self) -> int:
         """The step, when everything stands at the same one; a mixture of two steps fails."""
-        found = {self.counters["step"], *(n // (i + 1) for i, n in enumerate(self.counters["seen"]))}
+        found = {
+            self.counters["step"],
+            *(n // (i + 1) for i, n in enumerate(self.counters["seen"])),
+        }
         found.add(round(self.optimizer.param_groups[0]["lr"] - 0.1))
         for parameter in self.model.parameters():
             found.update(parameter.flatten().tolist())
@@ -70,7 +76,7 @@ class Children:
     def call(self, function: Callable[[], Any]) -> Any:
         """Run a function in a child, and return its value; None when the child was killed."""
         pid, pipe = self._fork(function)
-        with open(pipe, "rb") as stream:
+        with os.fdopen(pipe, "rb") as stream:
             answer = stream.read()
         status = self.wait(pid)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
@@ -88,11 +94,14 @@ class Children:
         self._running.remove(pid)
         return status
 
+    def has_ended(self, pid: int) -> bool:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
     def end_all(self) -> None:
         for pid in list(self._running):
             self.kill(pid)
 
-    def _fork(self, function: Callable[[], Any]) -> "tuple[int, int]":
+    def _fork(self, function: Callable[[], Any]) -> tuple[int, int]:
         receive, send = os.pipe()
         with warnings.catch_warnings():
             # Newer Pythons warn of forks of processes with threads; torch's own have nothing to do here.
@@ -101,8 +110,11 @@ class Children:
         if pid == 0:
             try:
                 torch.set_num_threads(1)
+                # The record of what is installed reads every distribution on the path, which takes
+                # longer than all the rest of a save; what the child needs is imported already.
+                sys.path[:] = [path for path in sys.path if not path.endswith("site-packages")]
                 answer = (True, function())
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # the parent shows it
                 answer = (False, traceback.format_exc())
             os.write(send, pickle.dumps(answer))
             os._exit(0)
@@ -111,24 +123,35 @@ class Children:
         return pid, receive
 
 
-@pytest.fixture()
+@pytest.fixture
 def live() -> Callable[..., Live]:
     return Live
 
 
-@pytest.fixture()
+@pytest.fixture
 def children() -> Iterator[Children]:
     found = Children()
     yield found
     found.end_all()
 
 
-@pytest.fixture()
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where there is one: hundreds of saves wait for no device there."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared) as name:
+        yield Path(name)
+
+
+@pytest.fixture
 def run_path(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-@pytest.fixture()
+@pytest.fixture
 def open_manager(run_path: Path) -> Iterator[Callable[..., CheckpointManager]]:
     """Open managers of the test's run that write on the caller's thread, unless told otherwise."""
     opened: List[CheckpointManager] = []
@@ -146,7 +169,7 @@ def open_manager(run_path: Path) -> Iterator[Callable[..., CheckpointManager]]:
         manager.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def tree() -> Callable[[Path], Dict[str, Any]]:
     """Take a picture of a directory: every path in it with its permissions and content."""
 

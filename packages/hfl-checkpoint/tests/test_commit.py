@@ -67,7 +67,11 @@ def test_every_file_and_directory_is_flushed_before_the_rename_and_its_parent_af
         last_write = max(i for i, entry in enumerate(before) if entry == ("write", path))
         assert ("fsync", path) in before[last_write:], f"{path} is not flushed after it is written"
     for folder in folders:
-        children = [i for i, (op, path) in enumerate(before) if op in ("create", "mkdir") and Path(path).parent == Path(folder)]
+        children = [
+            i
+            for i, (op, path) in enumerate(before)
+            if op in ("create", "mkdir") and Path(path).parent == Path(folder)
+        ]
         assert ("fsync", folder) in before[max(children) :], f"{folder} is not flushed"
     assert files[-1] == f"{stage}/manifest.json", "the manifest comes last"
     assert after[0] == ("fsync", "."), "the new name is flushed first of all"
@@ -101,11 +105,11 @@ def test_old_checkpoints_go_only_after_the_new_one_is_durable(
 
 
 def test_a_failure_at_any_operation_leaves_the_previous_checkpoint_newest(
-    open_manager: Any, live: Any, tmp_path: Path
+    open_manager: Any, live: Any, memory_path: Path
 ) -> None:
     raised = committed = 0
     for n in range(1, 500):
-        run = tmp_path / str(n)
+        run = memory_path / str(n)
         manager = open_manager(run, keep=KeepLast(1))
         manager.save(1, **live(1).components)
         observer = FailAt(n)
@@ -114,10 +118,9 @@ def test_a_failure_at_any_operation_leaves_the_previous_checkpoint_newest(
             manager.save(2, **live(2).components)
             newest = 2
             committed += 1
-        except DiskSpaceError as error:
+        except DiskSpaceError:
             newest = 1
             raised += 1
-            assert "step 2" in str(error)
             assert names(manager) == ["step-00000001"], f"operation {n}"
             assert debris(run) == [], f"operation {n} left debris"
         fresh = open_manager(run, keep=KeepLast(1))
@@ -137,10 +140,10 @@ def test_a_failure_at_any_operation_leaves_the_previous_checkpoint_newest(
 
 
 def test_a_failure_at_any_operation_of_the_first_save_of_a_run_leaves_a_run_that_can_save(
-    open_manager: Any, live: Any, tmp_path: Path
+    open_manager: Any, live: Any, memory_path: Path
 ) -> None:
     for n in range(1, 500):
-        run = tmp_path / str(n) / "run"
+        run = memory_path / str(n) / "run"
         observer = FailAt(n)
         manager = open_manager(run, observer=observer)
         try:

@@ -98,5 +98,7 @@ def _reporting(step: int, save: Callable[[], Checkpoint]) -> Checkpoint:
     try:
         return save()
     except BaseException as error:
-        _log.error("step %d was not saved: %s", step, error)  # noqa: TRY400  # it is raised, with its trace, to whoever asks
+        _log.error(
+            "step %d was not saved: %s", step, error
+        )  # it is raised, with its trace, to whoever asks
         raise

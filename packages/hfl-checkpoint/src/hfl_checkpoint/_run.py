@@ -209,7 +209,7 @@ class RunDirectory:
             if not self._is_warned:
                 self._is_warned = True
                 _log.warning("%s Until then, every checkpoint counts as pinned.", error)
-            return {name: () for name in names}
+            return dict.fromkeys(names, ())
 
     def set_pins(self, pins: Dict[str, Tuple[str, ...]]) -> None:
         """Replace all pins at once."""
@@ -218,8 +218,7 @@ class RunDirectory:
             "pins": {name: list(labels) for name, labels in sorted(pins.items())},
         }
         text = json.dumps(document, indent=1) + "\n"
-        with translated_os_errors(f"pin checkpoints in {str(self.path)!r}"):
-            self.files.replace_bytes(self.path / PINS_FILE, text.encode())
+        self.files.replace_bytes(self.path / PINS_FILE, text.encode())
 
     def set_aside(self, path: Path) -> Path:
         """Move a damaged checkpoint out of the way, where a person can look at it."""

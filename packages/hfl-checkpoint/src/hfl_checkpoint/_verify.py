@@ -52,8 +52,8 @@ def _verify(directory: Path, level: Level) -> VerifyReport:
         problem = Problem(MANIFEST, None, "is missing, so this is not a checkpoint")
         return VerifyReport(directory.name, level, (problem,))
     except CheckpointDamagedError as error:
-        problems = tuple(Problem(MANIFEST, None, text) for text in error.problems)
-        return VerifyReport(directory.name, level, problems)
+        damage = tuple(Problem(MANIFEST, None, text) for text in error.problems)
+        return VerifyReport(directory.name, level, damage)
     problems: List[Problem] = []
     for entry in manifest.files:
         problems.extend(_check(directory, entry, level))
