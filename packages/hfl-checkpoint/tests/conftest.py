@@ -147,8 +147,8 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def run_path(tmp_path: Path) -> Path:
-    return tmp_path / "run"
+def run_path(memory_path: Path) -> Path:
+    return memory_path / "run"
 
 
 @pytest.fixture

@@ -129,13 +129,13 @@ def test_a_copy_of_a_run_goes_on_as_that_run(
 
 
 def test_a_run_that_was_moved_goes_on(
-    open_manager: Any, live: Any, run_path: Path, tmp_path: Path
+    open_manager: Any, live: Any, run_path: Path, memory_path: Path
 ) -> None:
     first = open_manager(keep=KeepLast(3))
     first.save(1, metrics={"loss": 0.1}, **live(1).components)
     first.save(2, metrics={"loss": 0.2}, **live(2).components)
     first.pin(1, "good")
-    elsewhere = tmp_path / "another" / "place"
+    elsewhere = memory_path / "another" / "place"
     elsewhere.parent.mkdir()
     run_path.rename(elsewhere)
     manager = open_manager(elsewhere, keep=KeepLast(1))
