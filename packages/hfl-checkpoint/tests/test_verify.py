@@ -159,7 +159,7 @@ def test_strict_raises_for_a_damaged_manifest(
 ) -> None:
     damage(three / "manifest.json")
     before = tree(run_path)
-    with pytest.raises(CheckpointDamagedError, match="manifest.json"):
+    with pytest.raises(CheckpointDamagedError, match=r"manifest\.json"):
         open_manager().restore("latest", strict=True, **live().components)
     assert tree(run_path) == before
 
