@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
-from typing import Callable
+import functools
+import os
+from typing import Callable, Set
 
 from hfl_checkpoint._checkpoint import Checkpoint
-from hfl_core import get_logger
-
-_log = get_logger(__name__)
 
 
 class PendingCheckpoint:
@@ -40,6 +40,7 @@ class PendingCheckpoint:
             HflError: What went wrong with the save.
         """
         self.wait(timeout)
+        _unseen.discard(self)
         return self._future.result()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -54,6 +55,27 @@ class PendingCheckpoint:
         # Not Future.result(timeout): a save that fails with a TimeoutError looks the same there.
         if not concurrent.futures.wait([self._future], timeout).done:
             raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
+
+    def _forget_success(self, future: concurrent.futures.Future[Checkpoint]) -> None:
+        if future.exception() is None:
+            _unseen.discard(self)
+
+
+# Saves under way, and failed ones whose error nobody was told: a program may end without asking.
+_unseen: Set[PendingCheckpoint] = set()
+
+
+@functools.lru_cache(maxsize=None)
+def _ask_at_exit() -> None:
+    atexit.register(_raise_unseen)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_unseen.clear)  # no thread of a fork would finish them
+
+
+def _raise_unseen() -> None:
+    # Python prints what an exit handler raises.
+    for pending in list(_unseen):
+        pending.result()
 
 
 class BackgroundSaver:
@@ -71,8 +93,12 @@ class BackgroundSaver:
 
     def start(self, step: int, save: Callable[[], Checkpoint]) -> PendingCheckpoint:
         """Begin a save; the one before it must have been waited for."""
-        self._pending = PendingCheckpoint(step, self._executor.submit(_reporting, step, save))
-        return self._pending
+        _ask_at_exit()
+        future = self._executor.submit(save)
+        pending = self._pending = PendingCheckpoint(step, future)
+        _unseen.add(pending)
+        future.add_done_callback(pending._forget_success)
+        return pending
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the save under way, and raise what went wrong with it, once."""
@@ -91,14 +117,3 @@ class BackgroundSaver:
     def close(self) -> None:
         """Wait for the save under way without looking at how it ends, and end the thread."""
         self._executor.shutdown(wait=True)
-
-
-def _reporting(step: int, save: Callable[[], Checkpoint]) -> Checkpoint:
-    """Save, and log what goes wrong: the program may end before anybody asks."""
-    try:
-        return save()
-    except BaseException as error:
-        _log.error(
-            "step %d was not saved: %s", step, error
-        )  # it is raised, with its trace, to whoever asks
-        raise

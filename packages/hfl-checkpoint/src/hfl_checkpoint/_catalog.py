@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Iterator, List, Literal
+from typing import TYPE_CHECKING, Dict, Iterator, List, Literal
 
 from hfl_checkpoint._find import Which, find, find_by
 from hfl_checkpoint._retention import ranked, require_mode
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hfl_checkpoint._checkpoint import Checkpoint, VerifyReport
+    from hfl_checkpoint.errors import CheckpointDamagedError
 
 
 class Catalog:
@@ -43,10 +44,9 @@ class Catalog:
         """List the run's committed checkpoints, oldest first."""
         return self._run.scan().checkpoints
 
-    def committed_directories(self) -> List[Path]:
-        """The run's checkpoints and those whose manifest is damaged, so that nobody can tell whose they are."""
-        scan = self._run.scan()
-        return [item.path for item in scan.checkpoints] + [path for path, _ in scan.unreadable]
+    def unreadable(self) -> Dict[Path, CheckpointDamagedError]:
+        """Map the directories whose manifest is damaged, so that nobody can tell what they are, to the damage."""
+        return dict(self._run.scan().unreadable)
 
     def latest(self) -> Checkpoint | None:
         """The newest committed checkpoint, or None."""
