@@ -7,10 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfl_core._lazy import lazy_exports
+from hfl_core._lazy import lazy_exports as lazy_exports
 from hfl_core._version import __version__
 
 if TYPE_CHECKING:
+    from hfl_core._digest import Digest as Digest
+    from hfl_core._digest import digest_file as digest_file
+    from hfl_core._digest import new_digest as new_digest
+    from hfl_core._files import Files as Files
+    from hfl_core._files import FileWriter as FileWriter
+    from hfl_core._files import read_secret as read_secret
+    from hfl_core._files import require_free_space as require_free_space
+    from hfl_core._files import translated_os_errors as translated_os_errors
+    from hfl_core._files import write_atomically as write_atomically
+    from hfl_core._files import write_secret as write_secret
+    from hfl_core._log import configure_logging as configure_logging
+    from hfl_core._log import get_logger as get_logger
+    from hfl_core._progress import Progress as Progress
+    from hfl_core._redact import redact as redact
+    from hfl_core._retry import RetryPolicy as RetryPolicy
+    from hfl_core._settings import Settings as Settings
+    from hfl_core._settings_files import load_settings as load_settings
+    from hfl_core._timing import Timer as Timer
     from hfl_core.errors import AuthError as AuthError
     from hfl_core.errors import ConfigError as ConfigError
     from hfl_core.errors import ConflictError as ConflictError
@@ -29,7 +47,10 @@ _EXPORTS = {
     "AuthError": ".errors",
     "ConfigError": ".errors",
     "ConflictError": ".errors",
+    "Digest": "._digest",
     "DiskSpaceError": ".errors",
+    "FileWriter": "._files",
+    "Files": "._files",
     "HflError": ".errors",
     "IncompatibleStateError": ".errors",
     "IntegrityError": ".errors",
@@ -37,9 +58,24 @@ _EXPORTS = {
     "NetworkError": ".errors",
     "NotFoundError": ".errors",
     "PermissionDeniedError": ".errors",
+    "Progress": "._progress",
     "RateLimitError": ".errors",
+    "RetryPolicy": "._retry",
+    "Settings": "._settings",
+    "Timer": "._timing",
     "ValidationError": ".errors",
+    "configure_logging": "._log",
+    "digest_file": "._digest",
+    "get_logger": "._log",
     "lazy_exports": "._lazy",
+    "load_settings": "._settings_files",
+    "new_digest": "._digest",
+    "read_secret": "._files",
+    "redact": "._redact",
+    "require_free_space": "._files",
+    "translated_os_errors": "._files",
+    "write_atomically": "._files",
+    "write_secret": "._files",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

@@ -1,0 +1,44 @@
+"""Checks of arguments that say what is wrong before anything happens."""
+
+from __future__ import annotations
+
+from hfl_checkpoint._policies import SavePolicy
+from hfl_checkpoint._retention import KeepPolicy
+from hfl_core import ConfigError
+
+
+def check_policies(save: object, keep: object, when_busy: str) -> None:
+    """Refuse what is not a policy."""
+    if save is not None and not isinstance(save, SavePolicy):
+        raise ConfigError(
+            f"save={save!r} is not a save policy.", hint="Pass EverySteps(500), for example."
+        )
+    if not isinstance(keep, KeepPolicy):
+        raise ConfigError(
+            f"keep={keep!r} is not a retention policy.",
+            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
+        )
+    if when_busy not in ("wait", "skip"):
+        raise ConfigError(f"There is no when_busy={when_busy!r}.", hint="Use 'wait' or 'skip'.")
+
+
+def require_step(step: object) -> None:
+    """Refuse what is not a step."""
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        raise ConfigError(
+            f"{step!r} is not a step.", hint="Pass the number of optimizer steps taken, 0 or more."
+        )
+
+
+def refuse_many_processes() -> None:
+    """Refuse to save in a run of several processes, whose checkpoints would clash."""
+    import torch.distributed
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        world_size = torch.distributed.get_world_size()
+        if world_size > 1:
+            raise ConfigError(
+                f"This run has {world_size} processes, and a joint checkpoint of several is not "
+                "supported yet.",
+                hint="Train with one process, or save with torch.distributed.checkpoint.",
+            )

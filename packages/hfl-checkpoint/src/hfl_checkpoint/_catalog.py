@@ -1,0 +1,133 @@
+"""The reading side of a run: list, find, verify and pin its checkpoints. It needs no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Literal
+
+from hfl_checkpoint._find import Which, find, find_by
+from hfl_checkpoint._retention import ranked, require_mode
+from hfl_checkpoint._run import RunDirectory
+from hfl_checkpoint._verify import Level, verify
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from hfl_checkpoint._checkpoint import Checkpoint, VerifyReport
+
+
+class Catalog:
+    """The checkpoints of one run, for looking at them.
+
+    Args:
+        directory: The run's directory; it may not exist yet.
+
+    Raises:
+        ConfigError: It is a file.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self._run = RunDirectory(directory)
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        return self._run.path
+
+    def settle(self) -> None:
+        """Wait for what is under way, before something is looked up; here, nothing ever is."""
+
+    def checkpoints(self) -> List[Checkpoint]:
+        """List the run's committed checkpoints, oldest first."""
+        return self._run.scan().checkpoints
+
+    def committed_directories(self) -> List[Path]:
+        """The run's checkpoints and those whose manifest is damaged, so that nobody can tell whose they are."""
+        scan = self._run.scan()
+        return [item.path for item in scan.checkpoints] + [path for path, _ in scan.unreadable]
+
+    def latest(self) -> Checkpoint | None:
+        """The newest committed checkpoint, or None."""
+        checkpoints = self.checkpoints()
+        return checkpoints[-1] if checkpoints else None
+
+    def best(self, metric: str, mode: Literal["min", "max"] = "min") -> Checkpoint | None:
+        """The best checkpoint by a metric, or None when none has it; NaN is never best."""
+        require_mode(mode)
+        best = ranked(self.checkpoints(), metric, mode)
+        return best[0] if best else None
+
+    def get(
+        self,
+        *,
+        step: int | None = None,
+        epoch: int | None = None,
+        name: str | None = None,
+        label: str | None = None,
+    ) -> Checkpoint:
+        """Find the newest checkpoint that has all of the given properties.
+
+        Raises:
+            CheckpointNotFoundError: There is none.
+            ConfigError: No property was given.
+        """
+        return find_by(
+            self.checkpoints(),
+            directory=str(self._run.path),
+            step=step,
+            epoch=epoch,
+            name=name,
+            label=label,
+        )
+
+    def find(self, which: Which) -> Checkpoint:
+        """Find the checkpoint that is meant.
+
+        Args:
+            which: ``"latest"``, ``"best:<metric>"`` (``"best:<metric>:max"`` when more is better), a
+                step, a name or label, or a `Checkpoint`.
+
+        Raises:
+            CheckpointNotFoundError: There is no such checkpoint.
+        """
+        self.settle()
+        return find(which, self.checkpoints(), directory=str(self._run.path))
+
+    def verify(self, which: Which = "latest", level: Level = "full") -> VerifyReport:
+        """Compare a checkpoint with its manifest.
+
+        Args:
+            which: As for `load`.
+            level: ``"quick"`` (presence, sizes, headers) or ``"full"`` (every byte).
+
+        Returns:
+            The report; damage is reported, not raised.
+        """
+        checkpoint = self.find(which)
+        with self._run.reading(checkpoint):
+            return verify(checkpoint.path, level)
+
+    def pin(self, which: Which, label: str | None = None) -> Checkpoint:
+        """Keep a checkpoint whatever the policy says, under a label if one is given.
+
+        A label belongs to one checkpoint: giving it to another one takes it from the first.
+        """
+        checkpoint = self.find(which)
+        with self._run.lock():
+            pins = {
+                name: tuple(item for item in labels if item != label)
+                for name, labels in self._run.pins().items()
+            }
+            labels = pins.get(checkpoint.name, ())
+            pins[checkpoint.name] = labels if label is None else (*labels, label)
+            self._run.set_pins(pins)
+        return self.find(checkpoint)
+
+    def unpin(self, which: Which) -> Checkpoint:
+        """Take the pin and the labels from a checkpoint."""
+        checkpoint = self.find(which)
+        with self._run.lock():
+            pins = self._run.pins()
+            pins.pop(checkpoint.name, None)
+            self._run.set_pins(pins)
+        return self.find(checkpoint)

@@ -1,0 +1,290 @@
+"""States to JSON and tensors, and back, without pickle.
+
+A state is a tree of plain Python values with tensors in it. `encode` writes the tree as JSON whose
+leaves keep their exact type, and collects the tensors under their path; `hfl_checkpoint._decode`
+rebuilds the same tree. JSON's own types stand for themselves; everything else is an object with the key ``"$"`` that
+says what it is (a plain dict that has such a key, or keys that are not strings, is tagged as well).
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import dataclasses
+import datetime
+import enum
+import math
+import pathlib
+from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
+
+import numpy as np
+import torch
+
+from hfl_checkpoint.errors import UnknownTypeError
+
+Json = Any
+
+# Beyond this, JSON readers other than Python's lose digits.
+_SAFE_INTEGER = 2**53
+
+# What a defaultdict may make its missing values with.
+FACTORIES: Dict[str, Callable[[], Any]] = {
+    factory.__name__: factory for factory in (int, float, str, bool, bytes, list, tuple, dict, set)
+}
+
+_Encode = Callable[[Any], Any]
+_Decode = Callable[[Any], Any]
+_CUSTOM: Dict[type, Tuple[str, _Encode]] = {}
+CUSTOM_DECODERS: Dict[str, _Decode] = {}
+
+
+def register_codec(
+    type_: Type[Any], encode: Callable[[Any], Any], decode: Callable[[Any], Any]
+) -> None:
+    """Teach the codec a type that states may hold.
+
+    Args:
+        type_: The exact class; subclasses are not covered.
+        encode: From an object to values that the codec knows (tensors and other registered types too).
+        decode: From these values back to an object. The type must be registered before a load, too.
+
+    Raises:
+        ValueError: The codec knows the type by itself.
+
+    Example:
+        >>> import fractions
+        >>> register_codec(
+        ...     fractions.Fraction,
+        ...     lambda value: [value.numerator, value.denominator],
+        ...     lambda pair: fractions.Fraction(*pair),
+        ... )
+    """
+    if type_ in _ENCODERS or issubclass(type_, (torch.Tensor, enum.Enum)):
+        raise ValueError(f"The codec knows {type_.__name__} already.")
+    name = f"{type_.__module__}.{type_.__qualname__}"
+    _CUSTOM[type_] = (name, encode)
+    CUSTOM_DECODERS[name] = decode
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A state in two parts.
+
+    Attributes:
+        tree: What `json.dumps` takes.
+        tensors: Key (the escaped path) to tensor, detached but not copied.
+    """
+
+    tree: Json
+    tensors: Dict[str, torch.Tensor]
+
+
+def encode(value: Any, *, name: str = "state") -> Encoded:
+    """Split a state into JSON and tensors.
+
+    Args:
+        value: The state.
+        name: What the state is called in error messages.
+
+    Returns:
+        The two parts. Everything but tensors is copied.
+
+    Raises:
+        UnknownTypeError: A value cannot be written; the message holds its path.
+
+    Example:
+        >>> encode({"lr": 0.1, "betas": (0.9, 0.999)}).tree
+        {'lr': 0.1, 'betas': {'$': 'tuple', 'v': [0.9, 0.999]}}
+    """
+    encoder = _Encoder(name)
+    try:
+        tree = encoder.encode(value)
+    except RecursionError:
+        raise UnknownTypeError(
+            encoder.where(shown=6), "nested too deeply", hint="Flatten this part of the state."
+        ) from None
+    return Encoded(tree, encoder.tensors)
+
+
+def escape(part: str) -> str:
+    """Escape one part of a path, as JSON pointers do (RFC 6901)."""
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+class _Encoder:
+    def __init__(self, name: str) -> None:
+        self.tensors: Dict[str, torch.Tensor] = {}
+        self._name = name
+        self._path: List[Any] = []
+        self._open: List[int] = []
+
+    def where(self, shown: int | None = None) -> str:
+        parts = self._path if shown is None else self._path[:shown]
+        dots = "" if len(parts) == len(self._path) else "…"
+        return self._name + "".join(f"[{part!r}]" for part in parts) + dots
+
+    def fail(self, found: str, hint: str | None = None) -> UnknownTypeError:
+        return UnknownTypeError(self.where(), found, hint=hint)
+
+    def encode(self, value: Any) -> Json:
+        cls = type(value)
+        if value is None or cls is bool or cls is str:
+            return value
+        encoder = _ENCODERS.get(cls)
+        if encoder is not None:
+            return encoder(self, value)
+        if isinstance(value, torch.Tensor):
+            return self.tensor(value)
+        if isinstance(value, enum.Enum):
+            return {"$": "enum", "type": f"{cls.__module__}:{cls.__qualname__}", "v": value.name}
+        if isinstance(value, np.generic):
+            return self.numpy_scalar(value)
+        if isinstance(value, pathlib.PurePath):
+            return {"$": "path", "v": value.as_posix()}
+        if cls in _CUSTOM:
+            name, encode_custom = _CUSTOM[cls]
+            return {"$": "custom", "type": name, "v": self.encode(encode_custom(value))}
+        raise self.fail(f"a {cls.__module__}.{cls.__qualname__}")
+
+    def inside(self, owner: Any, part: Any, value: Any) -> Json:
+        if id(owner) in self._open:
+            raise self.fail("a container that contains itself")
+        self._open.append(id(owner))
+        self._path.append(part)
+        encoded = self.encode(value)
+        self._path.pop()
+        self._open.pop()
+        return encoded
+
+    def integer(self, value: int) -> Json:
+        return value if abs(value) <= _SAFE_INTEGER else {"$": "int", "v": str(value)}
+
+    def floating(self, value: float) -> Json:
+        return value if math.isfinite(value) else {"$": "float", "v": str(value)}
+
+    def items(self, values: Any) -> List[Json]:
+        return [self.inside(values, index, item) for index, item in enumerate(values)]
+
+    def members(self, values: Any) -> List[Json]:
+        # Sets have no order of their own; sorting makes equal sets equal bytes.
+        encoded = [self.inside(values, item, item) for item in values]
+        return sorted(encoded, key=repr)
+
+    def mapping(self, value: Mapping[Any, Any]) -> Json:
+        if all(type(key) is str for key in value) and "$" not in value:
+            return {key: self.inside(value, key, item) for key, item in value.items()}
+        return {"$": "dict", "v": self.pairs(value)}
+
+    def pairs(self, value: Mapping[Any, Any]) -> List[List[Json]]:
+        return [
+            [self.inside(value, key, key), self.inside(value, key, item)]
+            for key, item in value.items()
+        ]
+
+    def ordered(self, value: Mapping[Any, Any]) -> Json:
+        node = {"$": "OrderedDict", "v": self.pairs(value)}
+        # torch keeps the versions of modules beside their tensors; they decide how old states are read.
+        versions = getattr(value, "_metadata", None)
+        if versions is not None:
+            node["metadata"] = self.encode(dict(versions))
+        return node
+
+    def defaulting(self, value: collections.defaultdict[Any, Any]) -> Json:
+        factory = value.default_factory
+        name = None if factory is None else getattr(factory, "__name__", "")
+        if name is not None and FACTORIES.get(name) is not factory:
+            raise self.fail(
+                f"a defaultdict whose factory is {factory!r}",
+                "Use a built-in type as its factory, or a plain dict.",
+            )
+        return {"$": "defaultdict", "factory": name, "v": self.pairs(value)}
+
+    def array(self, value: np.ndarray[Any, Any]) -> Json:
+        if value.dtype.hasobject:
+            raise self.fail(
+                "a NumPy array of Python objects", "Use a list, or an array of numbers or strings."
+            )
+        fortran = value.flags.f_contiguous and not value.flags.c_contiguous
+        raw = np.frombuffer(bytearray(value.tobytes("F" if fortran else "C")), dtype=np.uint8)
+        return {
+            "$": "ndarray",
+            "dtype": np.lib.format.dtype_to_descr(value.dtype),
+            "shape": list(value.shape),
+            "order": "F" if fortran else "C",
+            "v": self.store(torch.from_numpy(raw)),
+        }
+
+    def numpy_scalar(self, value: np.generic) -> Json:
+        if value.dtype.hasobject:
+            raise self.fail("a NumPy scalar that holds a Python object")
+        return {
+            "$": "npscalar",
+            "dtype": np.lib.format.dtype_to_descr(value.dtype),
+            "v": base64.b64encode(value.tobytes()).decode("ascii"),
+        }
+
+    def tensor(self, value: torch.Tensor) -> Json:
+        # Subclasses (quantised, distributed, lazily initialised …) carry more than their bytes.
+        if type(value) not in (torch.Tensor, torch.nn.Parameter):
+            raise self.fail(
+                f"a tensor subclass {type(value).__module__}.{type(value).__qualname__}"
+            )
+        if value.layout is not torch.strided or value.is_quantized:
+            raise self.fail(f"a tensor with layout {value.layout}", "Make it dense first.")
+        if value.device.type == "meta":
+            raise self.fail("a tensor on the meta device, which has no data")
+        node: Dict[str, Json] = {"$": "tensor", "key": self.store(value)}
+        if value.device.type != "cpu":
+            node["device"] = value.device.type
+        return node
+
+    def store(self, value: torch.Tensor) -> str:
+        key = base = "/".join(escape(str(part)) for part in self._path) or "value"
+        attempt = 1
+        while key in self.tensors:  # 1 and "1" are different keys of a dict, but the same text
+            attempt += 1
+            key = f"{base}~{attempt}"
+        self.tensors[key] = value.detach().resolve_conj().resolve_neg()
+        return key
+
+
+_ENCODERS: Dict[type, Callable[[_Encoder, Any], Json]] = {
+    bool: lambda _, value: value,
+    str: lambda _, value: value,
+    int: _Encoder.integer,
+    float: _Encoder.floating,
+    complex: lambda e, value: {
+        "$": "complex",
+        "v": [e.floating(value.real), e.floating(value.imag)],
+    },
+    bytes: lambda _, value: {"$": "bytes", "v": base64.b64encode(value).decode("ascii")},
+    bytearray: lambda _, value: {"$": "bytearray", "v": base64.b64encode(value).decode("ascii")},
+    list: _Encoder.items,
+    tuple: lambda e, value: {"$": "tuple", "v": e.items(value)},
+    set: lambda e, value: {"$": "set", "v": e.members(value)},
+    frozenset: lambda e, value: {"$": "frozenset", "v": e.members(value)},
+    dict: _Encoder.mapping,
+    collections.OrderedDict: _Encoder.ordered,
+    collections.defaultdict: _Encoder.defaulting,
+    collections.deque: lambda e, value: {
+        "$": "deque",
+        "maxlen": value.maxlen,
+        "v": e.items(value),
+    },
+    range: lambda _, value: {"$": "range", "v": [value.start, value.stop, value.step]},
+    slice: lambda e, value: {
+        "$": "slice",
+        "v": [e.encode(item) for item in (value.start, value.stop, value.step)],
+    },
+    datetime.datetime: lambda _, value: {"$": "datetime", "v": value.isoformat()},
+    datetime.date: lambda _, value: {"$": "date", "v": value.isoformat()},
+    datetime.time: lambda _, value: {"$": "time", "v": value.isoformat()},
+    datetime.timedelta: lambda _, value: {
+        "$": "timedelta",
+        "v": [value.days, value.seconds, value.microseconds],
+    },
+    np.ndarray: _Encoder.array,
+    torch.Size: lambda _, value: {"$": "torch.Size", "v": list(value)},
+    torch.dtype: lambda _, value: {"$": "torch.dtype", "v": str(value).split(".")[-1]},
+    torch.device: lambda _, value: {"$": "torch.device", "v": str(value)},
+}

@@ -1,0 +1,106 @@
+"""Which checkpoint is meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Sequence, Union
+
+from hfl_checkpoint._checkpoint import Checkpoint
+from hfl_checkpoint._retention import ranked
+from hfl_checkpoint.errors import CheckpointNotFoundError
+from hfl_core import ConfigError
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+Which = Union[str, int, Checkpoint]
+
+
+def find(
+    which: Which,
+    checkpoints: Sequence[Checkpoint],
+    *,
+    directory: str,
+    mode: Literal["min", "max"] = "min",
+) -> Checkpoint:
+    """Find one checkpoint among a run's.
+
+    Args:
+        which: ``"latest"``, ``"best:<metric>"`` (``"best:<metric>:max"`` when more is better), a step,
+            a name or label, or a `Checkpoint`.
+        checkpoints: The run's, oldest first.
+        directory: The run's directory, for the message.
+        mode: What is best, where `which` does not say.
+
+    Raises:
+        CheckpointNotFoundError: There is none; the message says which ones exist.
+        ConfigError: `which` is of another type.
+    """
+    if isinstance(which, Checkpoint):
+        found = [item for item in checkpoints if item.name == which.name]
+        wanted = f"called {which.name!r}"
+    elif isinstance(which, bool) or not isinstance(which, (str, int)):
+        raise ConfigError(
+            f"A checkpoint cannot be named by {which!r}.",
+            hint="Pass 'latest', 'best:<metric>', a step, a name or a label.",
+        )
+    elif which == "latest":
+        found, wanted = list(checkpoints), "at all"
+    elif isinstance(which, int):
+        found = [item for item in checkpoints if item.step == which]
+        wanted = f"for step {which}"
+    elif which.startswith("best:"):
+        found, wanted = _best(which, checkpoints, mode)
+    else:
+        found = [item for item in checkpoints if item.name == which or which in item.labels]
+        wanted = f"called {which!r}"
+    if not found:
+        raise CheckpointNotFoundError(
+            wanted, directory=directory, available=[item.name for item in checkpoints]
+        )
+    return found[-1]
+
+
+def find_by(
+    checkpoints: Sequence[Checkpoint],
+    *,
+    directory: str,
+    step: int | None,
+    epoch: int | None,
+    name: str | None,
+    label: str | None,
+) -> Checkpoint:
+    """Find the newest checkpoint that has all of the properties that are not None.
+
+    Raises:
+        CheckpointNotFoundError: There is none.
+        ConfigError: All are None.
+    """
+    properties = {"step": step, "epoch": epoch, "name": name, "label": label}
+    wanted = {key: value for key, value in properties.items() if value is not None}
+    if not wanted:
+        raise ConfigError(
+            "Nothing says which checkpoint to get.",
+            hint="Pass step=…, epoch=…, name=… or label=….",
+        )
+    for item in reversed(checkpoints):
+        found = {"step": item.step, "epoch": item.epoch, "name": item.name}
+        if all(
+            value in item.labels if key == "label" else found[key] == value
+            for key, value in wanted.items()
+        ):
+            return item
+    raise CheckpointNotFoundError(
+        "with " + " and ".join(f"{key} {value!r}" for key, value in wanted.items()),
+        directory=directory,
+        available=[item.name for item in checkpoints],
+    )
+
+
+def _best(
+    which: str, checkpoints: Sequence[Checkpoint], mode: Literal["min", "max"]
+) -> tuple[List[Checkpoint], str]:
+    metric = which[len("best:") :]
+    for suffix in (":min", ":max"):
+        if metric.endswith(suffix):
+            metric, mode = metric[: -len(suffix)], "max" if suffix == ":max" else "min"
+    return list(ranked(checkpoints, metric, mode))[:1], f"with a value of {metric!r}"

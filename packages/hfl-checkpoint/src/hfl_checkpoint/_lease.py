@@ -1,0 +1,81 @@
+"""Leases: who is at work on a directory, so that nobody else removes it.
+
+A lease is a small file. It holds as long as the process that wrote it lives; a process on another
+machine cannot be asked, so its lease holds for a day.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfl_core import Files
+
+_FOREIGN_SECONDS = 24 * 3600.0
+
+# Clocks of one machine agree on when a process began to within a tick.
+_SAME_START_SECONDS = 1.0
+
+
+def take(files: Files, path: Path) -> None:
+    """Write a lease of this process."""
+    me = psutil.Process()
+    holder = {"host": socket.gethostname(), "pid": os.getpid(), "started": me.create_time()}
+    files.write_bytes(path, json.dumps(holder).encode())
+
+
+def take_for_reading(files: Files, directory: Path, name: str) -> Path:
+    """Write a reader's lease on a checkpoint, and return its file.
+
+    Args:
+        files: The file layer.
+        directory: The run's directory of leases.
+        name: The checkpoint.
+    """
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{name}.{secrets.token_hex(4)}.json"
+    take(files, path)
+    return path
+
+
+def readers(directory: Path) -> set[str]:
+    """Name the checkpoints that somebody reads right now; stale leases are removed."""
+    names = set()
+    for path in directory.glob("*.json") if directory.is_dir() else ():
+        if is_held(path):
+            names.add(path.name.rsplit(".", 2)[0])
+        else:
+            path.unlink(missing_ok=True)
+    return names
+
+
+def is_held(path: Path) -> bool:
+    """Whether the process behind a lease may still be at work.
+
+    A lease that cannot be read belongs to a process that died while it wrote it, or is being written
+    right now; its age decides.
+    """
+    try:
+        age = time.time() - path.stat().st_mtime
+        holder = json.loads(path.read_bytes())
+        if holder["host"] != socket.gethostname():
+            return age < _FOREIGN_SECONDS
+        process = psutil.Process(holder["pid"])
+        return bool(abs(process.create_time() - holder["started"]) < _SAME_START_SECONDS)
+    except FileNotFoundError:
+        return False
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # pragma: no cover  # another user's process: it lives
+        return True
+    except (ValueError, KeyError, TypeError):
+        return age < 60.0

@@ -1,0 +1,166 @@
+"""Putting saved states into live objects: everything is compared first, then everything is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+from collections import OrderedDict
+from typing import Any, Callable, Dict, List, Mapping, MutableMapping, Tuple
+
+import torch
+
+from hfl_checkpoint import _modules, _optimizers
+from hfl_checkpoint._components import (
+    MAPPING,
+    MODEL,
+    OPTIMIZER,
+    STATEFUL,
+    class_name,
+    kinds_of,
+    parameter_names,
+)
+from hfl_checkpoint._reader import Saved
+from hfl_checkpoint.errors import StateMismatchError
+from hfl_core import HflError
+
+
+@dataclasses.dataclass(frozen=True)
+class _Change:
+    """A change of one live object that is known to fit."""
+
+    name: str
+    rank: int
+    apply: Callable[[], None]
+    undo: Callable[[], None] | None
+
+
+def restore_components(saved: Mapping[str, Saved], live: Mapping[str, Any]) -> Tuple[str, ...]:
+    """Restore components; when one does not fit, none is touched.
+
+    Models and optimizers are compared in full beforehand. Other objects check their state themselves
+    when they load it, so they come first, and what they held is put back when one of them refuses.
+    What says ``restore_last`` (random number generators) comes after everything that may draw.
+
+    Args:
+        saved: Name to saved component.
+        live: Name to live object; has every name of `saved`.
+
+    Returns:
+        The names, in the order in which they were restored.
+
+    Raises:
+        StateMismatchError: A component does not fit; the message says in what.
+    """
+    kinds = kinds_of(live)
+    names = parameter_names(live)
+    changes: List[_Change] = []
+    for name, item in saved.items():
+        if kinds[name] != item.kind:
+            raise StateMismatchError(name, [f"a {item.kind} was saved, and it is a {kinds[name]}"])
+        changes.append(_PLANS[item.kind](item, live[name], names))
+    changes.sort(key=lambda change: change.rank)
+    _apply(changes)
+    return tuple(change.name for change in changes)
+
+
+def _apply(changes: List[_Change]) -> None:
+    done: List[_Change] = []
+    for change in changes:
+        try:
+            done.append(change)
+            change.apply()
+        except BaseException as error:
+            for earlier in reversed(done):
+                if earlier.undo is not None:
+                    with contextlib.suppress(Exception):
+                        earlier.undo()
+            if isinstance(error, HflError) or not isinstance(error, Exception):
+                raise
+            raise StateMismatchError(change.name, [f"it refuses the state ({error!r})"]) from error
+
+
+def _plan_model(saved: Saved, module: Any, _: Mapping[int, str]) -> _Change:
+    live = module.state_dict(keep_vars=True)
+    canonical = _modules.strip_wrappers(module, live)
+    wanted = {canonical[key]: value for key, value in live.items()}
+    found = _tensor_differences(saved.state, wanted)
+    if found:
+        raise StateMismatchError(saved.name, found)
+
+    def apply() -> None:
+        state: Any = OrderedDict((key, saved.state[canonical[key]]) for key in live)
+        _modules.with_versions(module, state, getattr(saved.state, "_metadata", {}))
+        module.load_state_dict(state)
+
+    return _Change(saved.name, 1, apply, None)
+
+
+def _tensor_differences(saved: Mapping[str, Any], live: Mapping[str, Any]) -> List[str]:
+    found = [f"{name} was not saved" for name in live if name not in saved]
+    found += [f"{name} was saved, and is not there" for name in saved if name not in live]
+    for name, value in live.items():
+        other = saved.get(name)
+        if not isinstance(value, torch.Tensor) or not isinstance(other, torch.Tensor):
+            continue
+        if value.shape != other.shape:
+            found.append(f"{name} had shape {list(other.shape)}, and has {list(value.shape)}")
+        elif value.dtype != other.dtype:
+            found.append(f"{name} was {other.dtype}, and is {value.dtype}")
+    return found
+
+
+def _plan_optimizer(saved: Saved, optimizer: Any, names: Mapping[int, str]) -> _Change:
+    found = _class_differences(saved, optimizer)
+    found += _optimizers.differences(optimizer, saved.state, saved.document["parameters"], names)
+    if found:
+        raise StateMismatchError(saved.name, found)
+    return _Change(saved.name, 1, lambda: _optimizers.restore(optimizer, saved.state, names), None)
+
+
+def _plan_stateful(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change:
+    found = _class_differences(saved, component)
+    if not found and callable(getattr(component, "check", None)):
+        # An object that can compare a state by itself does so before anything is changed.
+        found = [str(problem).rstrip(".") for problem in component.check(saved.state)]
+    if found:
+        raise StateMismatchError(saved.name, found)
+    before = copy.deepcopy(component.state_dict())
+    rank = 2 if getattr(component, "restore_last", False) else 0
+    return _Change(
+        saved.name,
+        rank,
+        # The tensors of the state are mapped from the file; an object may keep what it is given.
+        lambda: component.load_state_dict(copy.deepcopy(saved.state)),
+        lambda: component.load_state_dict(before),
+    )
+
+
+def _plan_mapping(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change:
+    if not isinstance(component, MutableMapping):
+        raise StateMismatchError(
+            saved.name,
+            [f"a {type(component).__name__} cannot be changed"],
+            hint="Pass a dict, which is filled, or use load() for the raw state.",
+        )
+    before = dict(component)
+
+    def fill(content: Dict[str, Any]) -> None:
+        component.clear()
+        component.update(content)
+
+    return _Change(saved.name, 0, lambda: fill(copy.deepcopy(saved.state)), lambda: fill(before))
+
+
+def _class_differences(saved: Saved, component: Any) -> List[str]:
+    # Modules move between releases of a library; the class keeps its name.
+    then, now = saved.class_name.rsplit(".", 1)[-1], class_name(component).rsplit(".", 1)[-1]
+    return [] if then == now else [f"a {then} was saved, and it is a {now}"]
+
+
+_PLANS: Dict[str, Callable[[Saved, Any, Mapping[int, str]], _Change]] = {
+    MODEL: _plan_model,
+    OPTIMIZER: _plan_optimizer,
+    STATEFUL: _plan_stateful,
+    MAPPING: _plan_mapping,
+}

@@ -1,0 +1,188 @@
+"""What to keep: policies over all checkpoints of a run, joined with ``|`` and ``&``.
+
+A policy only says what it wants to keep. What is never deleted, whatever it says, is decided in
+`hfl_checkpoint._cleanup`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    Literal,
+    Mapping,
+    Protocol,
+    Sequence,
+    Tuple,
+    runtime_checkable,
+)
+
+from hfl_checkpoint._policies import is_count
+from hfl_core import ConfigError
+
+if TYPE_CHECKING:
+    from hfl_checkpoint._checkpoint import Checkpoint
+
+
+@runtime_checkable
+class KeepPolicy(Protocol):
+    """Anything that chooses which checkpoints to keep."""
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Choose among the checkpoints of one run, oldest first.
+
+        Returns:
+            Name of each one to keep, with the reason in a few words.
+        """
+
+
+class Joinable:
+    """Gives policies the operators ``|`` (keep what either wants) and ``&`` (what both want)."""
+
+    def __or__(self, other: KeepPolicy) -> KeepAny:
+        """Keep what this policy or the other one wants."""
+        if not isinstance(other, KeepPolicy):
+            return NotImplemented
+        return KeepAny((self, other))  # type: ignore[arg-type]  # every subclass has select
+
+    def __and__(self, other: KeepPolicy) -> KeepBoth:
+        """Keep what both this policy and the other one want."""
+        if not isinstance(other, KeepPolicy):
+            return NotImplemented
+        return KeepBoth((self, other))  # type: ignore[arg-type]  # every subclass has select
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepAny(Joinable):
+    """Keeps what any of its policies wants."""
+
+    policies: Tuple[KeepPolicy, ...]
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Join the choices; a checkpoint that several want has several reasons."""
+        reasons: Dict[str, str] = {}
+        for policy in self.policies:
+            for name, reason in policy.select(checkpoints).items():
+                reasons[name] = f"{reasons[name]}, {reason}" if name in reasons else reason
+        return reasons
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepBoth(Joinable):
+    """Keeps what all of its policies want."""
+
+    policies: Tuple[KeepPolicy, ...]
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Intersect the choices."""
+        choices = [policy.select(checkpoints) for policy in self.policies]
+        return {
+            name: " and ".join(choice[name] for choice in choices)
+            for name in choices[0]
+            if all(name in choice for choice in choices)
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepAll(Joinable):
+    """Keeps everything."""
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Choose all."""
+        return {checkpoint.name: "everything is kept" for checkpoint in checkpoints}
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepLast(Joinable):
+    """Keeps the newest `n`, in the order of commits.
+
+    Args:
+        n: How many, at least 1.
+
+    Raises:
+        ConfigError: `n` is not a positive integer.
+    """
+
+    n: int
+
+    def __post_init__(self) -> None:
+        _require_count("KeepLast", self.n, "KeepLast(3) keeps the newest three.")
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Choose the last ones."""
+        newest = list(reversed(checkpoints))[: self.n]
+        return {
+            checkpoint.name: "newest" if rank == 0 else f"among the newest {self.n}"
+            for rank, checkpoint in enumerate(newest)
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepBest(Joinable):
+    """Keeps the `n` best by a metric. A missing metric or NaN is never best.
+
+    Args:
+        metric: The metric's name, as it was passed to ``step`` or ``save``.
+        n: How many, at least 1.
+        mode: Whether ``"min"`` or ``"max"`` is best. Of equal values the older one is.
+
+    Raises:
+        ConfigError: `n` or `mode` makes no sense.
+    """
+
+    metric: str
+    n: int = 1
+    mode: Literal["min", "max"] = "min"
+
+    def __post_init__(self) -> None:
+        _require_count("KeepBest", self.n, "KeepBest('eval_loss', n=2) keeps the best two.")
+        if not self.metric:
+            raise ConfigError(
+                f"KeepBest({self.metric!r}) needs the name of a metric.",
+                hint="KeepBest('eval_loss', mode='min'), with the name used in step(..., eval_loss=…).",
+            )
+        require_mode(self.mode)
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Choose the best ones."""
+        best = ranked(checkpoints, self.metric, self.mode)[: self.n]
+        return {
+            checkpoint.name: (
+                f"best {self.metric}" if rank == 0 else f"among the best {self.n} by {self.metric}"
+            )
+            for rank, checkpoint in enumerate(best)
+        }
+
+
+def ranked(
+    checkpoints: Sequence[Checkpoint], metric: str, mode: Literal["min", "max"]
+) -> Sequence[Checkpoint]:
+    """Sort the checkpoints that have a metric, best first; those without it or with NaN are left out."""
+    sign = 1 if mode == "min" else -1
+    having = [
+        checkpoint
+        for checkpoint in checkpoints
+        if not math.isnan(checkpoint.metrics.get(metric, math.nan))
+    ]
+    return sorted(
+        having, key=lambda checkpoint: (sign * checkpoint.metrics[metric], checkpoint.sequence)
+    )
+
+
+def require_mode(mode: str) -> None:
+    """Refuse a mode that is neither ``"min"`` nor ``"max"``."""
+    if mode not in ("min", "max"):
+        raise ConfigError(
+            f"There is no mode {mode!r} for a metric.", hint="Use mode='min' or mode='max'."
+        )
+
+
+def _require_count(policy: str, n: object, example: str) -> None:
+    if not is_count(n):
+        raise ConfigError(
+            f"{policy} cannot keep {n!r} checkpoints: the number is at least 1, "
+            "and the newest one is never deleted.",
+            hint=example,
+        )

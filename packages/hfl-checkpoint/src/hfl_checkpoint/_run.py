@@ -1,0 +1,256 @@
+"""The directory of a run: who it belongs to, which checkpoints it holds, which are pinned."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+from filelock import FileLock, Timeout
+
+from hfl_checkpoint import _canonical, _lease
+from hfl_checkpoint._checkpoint import Checkpoint, describe
+from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
+from hfl_checkpoint.errors import CheckpointDamagedError, UnsupportedFormatError
+from hfl_core import ConfigError, ConflictError, Files, get_logger, translated_os_errors
+
+RUN_FILE = "run.json"
+PINS_FILE = "pins.json"
+
+# A commit holds the lock for a few system calls; somebody who holds it this long hangs.
+_LOCK_SECONDS = 60.0
+
+_log = get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What a run's directory holds.
+
+    Attributes:
+        checkpoints: The current run's, oldest first.
+        foreign: Other runs', oldest first within each run.
+        unreadable: Directories whose manifest is damaged, with the error.
+        newer: Directories in a format of a newer version, with the error.
+    """
+
+    checkpoints: List[Checkpoint]
+    foreign: List[Checkpoint]
+    unreadable: List[Tuple[Path, CheckpointDamagedError]]
+    newer: List[Tuple[Path, UnsupportedFormatError]]
+
+
+class RunDirectory:
+    """A directory that holds the checkpoints of a run; nothing is created before the first save.
+
+    Args:
+        path: The directory; it may not exist yet.
+        files: The layer through which everything durable is written.
+
+    Raises:
+        ConfigError: The path is a file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], files: Files | None = None) -> None:
+        self.path = Path(path)
+        self.files = files or Files()
+        self._manifests: Dict[str, Tuple[Tuple[int, int, int], Manifest]] = {}
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(
+                f"{os.fspath(path)!r} is a file, and a run needs a directory.",
+                hint="Name a directory; it is created when the first checkpoint is saved.",
+            )
+
+    staging = property(lambda self: self.path / ".staging")
+    trash = property(lambda self: self.path / ".trash")
+    quarantine = property(lambda self: self.path / ".quarantine")
+    leases = property(lambda self: self.path / ".leases")
+
+    def create(self) -> None:
+        """Make the directory and its inner folders; existing ones stay."""
+        with translated_os_errors(f"create the run's directory {str(self.path)!r}"):
+            for directory in (self.path, self.staging, self.trash, self.leases):
+                directory.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from committing or deleting in the meantime."""
+        try:
+            with FileLock(str(self.path / ".lock"), timeout=_LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            raise ConflictError(
+                f"Another process has held the lock of {str(self.path)!r} for {_LOCK_SECONDS:.0f} s.",
+                hint="Look for a process that hangs while saving into the same directory.",
+            ) from error
+
+    def run_id(self) -> str | None:
+        """The id of the current run, or None in a directory without one.
+
+        The file that names it may be lost; then the run with the newest checkpoint counts.
+        """
+        try:
+            return str(_canonical.load(self.path / RUN_FILE)["run_id"])
+        except FileNotFoundError:
+            pass
+        except CheckpointDamagedError as error:
+            _log.warning("%s; the newest checkpoint tells which run this is", error.message)
+        manifests = [manifest for _, manifest in self._read_all()[0]]
+        return max(manifests, key=lambda m: m.created_at).run_id if manifests else None
+
+    def begin(self, naming: str) -> str:
+        """Start a run of its own; checkpoints that are there stay, and stay another run's.
+
+        Args:
+            naming: The pattern of the names, for the record.
+
+        Returns:
+            The run's id. A run that was begun here and never committed anything is taken up.
+        """
+        with self.lock():
+            run_id = self.run_id()
+            if run_id is not None:
+                earlier = self.scan().checkpoints
+                if not earlier:
+                    return run_id
+                _log.warning(
+                    "%s holds %d checkpoints of a run that was not resumed; a new run begins beside "
+                    "them. Call resume() or restore() first to go on with the old one.",
+                    self.path,
+                    len(earlier),
+                )
+            run_id = secrets.token_hex(16)
+            self._write_run_file(run_id, naming)
+            return run_id
+
+    def go_on(self, run_id: str, naming: str) -> None:
+        """Go on with a run that was restored; mend its file if it was lost."""
+        if not (self.path / RUN_FILE).exists():
+            with self.lock():
+                self._write_run_file(run_id, naming)
+
+    def _write_run_file(self, run_id: str, naming: str) -> None:
+        document = {
+            "format": _canonical.FORMAT,
+            "run_id": run_id,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+            "naming": naming,
+            "parent": None,
+        }
+        self.files.replace_bytes(self.path / RUN_FILE, _canonical.dump(document))
+
+    def scan(self) -> Scan:
+        """Read what is there; order comes from the manifests alone."""
+        current = self.run_id()
+        found, unreadable, newer = self._read_all()
+        pins = self.pins()
+        checkpoints = [describe(path, manifest, pins.get(path.name)) for path, manifest in found]
+        checkpoints.sort(key=lambda checkpoint: (checkpoint.run_id, checkpoint.sequence))
+        return Scan(
+            [checkpoint for checkpoint in checkpoints if checkpoint.run_id == current],
+            [checkpoint for checkpoint in checkpoints if checkpoint.run_id != current],
+            unreadable,
+            newer,
+        )
+
+    def next_sequence(self, run_id: str) -> int:
+        """The place of the next commit in a run's order; only valid while the lock is held."""
+        found, _, _ = self._read_all()
+        taken = [manifest.sequence for _, manifest in found if manifest.run_id == run_id]
+        return 1 + max(taken, default=0)
+
+    def pins(self) -> Dict[str, Tuple[str, ...]]:
+        """Name of each pinned checkpoint to its labels."""
+        try:
+            document = json.loads((self.path / PINS_FILE).read_bytes())
+            return {name: tuple(labels) for name, labels in document["pins"].items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointDamagedError(
+                self.path.name,
+                [f"{PINS_FILE} is malformed ({error!r})"],
+                hint=f"Nothing is deleted until it is mended. Repair {PINS_FILE}, or remove it to unpin all.",
+            ) from error
+
+    def set_pins(self, pins: Dict[str, Tuple[str, ...]]) -> None:
+        """Replace all pins at once."""
+        document: Dict[str, Any] = {
+            "format": _canonical.FORMAT,
+            "pins": {name: list(labels) for name, labels in sorted(pins.items())},
+        }
+        text = json.dumps(document, indent=1) + "\n"
+        with translated_os_errors(f"pin checkpoints in {str(self.path)!r}"):
+            self.files.replace_bytes(self.path / PINS_FILE, text.encode())
+
+    def set_aside(self, path: Path) -> Path:
+        """Move a damaged checkpoint out of the way, where a person can look at it."""
+        self.quarantine.mkdir(exist_ok=True)
+        target: Path = self.quarantine / f"{path.name}-{secrets.token_hex(4)}"
+        self.files.move(path, target)
+        return target
+
+    @contextlib.contextmanager
+    def reading(self, checkpoint: Checkpoint) -> Iterator[None]:
+        """Keep a checkpoint from being deleted while it is read.
+
+        Where nothing can be written, nothing can be deleted either, so a lease is not needed.
+        """
+        lease = None
+        with contextlib.suppress(OSError):
+            lease = _lease.take_for_reading(self.files, self.leases, checkpoint.name)
+        try:
+            yield
+        finally:
+            if lease is not None:
+                with contextlib.suppress(OSError):
+                    lease.unlink()
+
+    def _read_all(
+        self,
+    ) -> Tuple[
+        List[Tuple[Path, Manifest]],
+        List[Tuple[Path, CheckpointDamagedError]],
+        List[Tuple[Path, UnsupportedFormatError]],
+    ]:
+        found: List[Tuple[Path, Manifest]] = []
+        unreadable: List[Tuple[Path, CheckpointDamagedError]] = []
+        newer: List[Tuple[Path, UnsupportedFormatError]] = []
+        for path in self._directories():
+            try:
+                found.append((path, self._read(path)))
+            except FileNotFoundError:
+                continue  # not a checkpoint, whatever its name looks like
+            except CheckpointDamagedError as error:
+                unreadable.append((path, error))
+            except UnsupportedFormatError as error:
+                newer.append((path, error))
+        return found, unreadable, newer
+
+    def _directories(self) -> List[Path]:
+        with translated_os_errors(f"read the run's directory {str(self.path)!r}"):
+            try:
+                with os.scandir(self.path) as entries:
+                    return [
+                        Path(entry.path)
+                        for entry in entries
+                        if not entry.name.startswith(".") and entry.is_dir()
+                    ]
+            except FileNotFoundError:
+                return []
+
+    def _read(self, path: Path) -> Manifest:
+        # A committed manifest never changes; its identity tells when a name was given to another one.
+        status = (path / MANIFEST).stat()
+        identity = (status.st_ino, status.st_mtime_ns, status.st_size)
+        known = self._manifests.get(path.name)
+        if known is not None and known[0] == identity:
+            return known[1]
+        manifest = read_manifest(path)
+        self._manifests[path.name] = (identity, manifest)
+        return manifest

@@ -1,0 +1,99 @@
+"""Choosing a checkpoint that is intact, and setting aside those that are not."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Iterator, List, Tuple
+
+from hfl_checkpoint._find import Which, find
+from hfl_checkpoint._manifest import Manifest, read_manifest
+from hfl_checkpoint._verify import verify
+from hfl_checkpoint.errors import CheckpointDamagedError
+from hfl_core import get_logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfl_checkpoint._checkpoint import Checkpoint
+    from hfl_checkpoint._run import RunDirectory
+
+_log = get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """A checkpoint that was verified in full.
+
+    Attributes:
+        checkpoint: The checkpoint.
+        manifest: Its manifest.
+        quarantined: Names of newer ones that are damaged and were set aside.
+        warnings: What a person should know about that.
+    """
+
+    checkpoint: Checkpoint
+    manifest: Manifest
+    quarantined: Tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def selected(run: RunDirectory, which: Which, *, strict: bool) -> Iterator[Selection]:
+    """Find a checkpoint, verify it in full, and keep it from being deleted within the block.
+
+    Asked for the latest, it goes back to the newest one that is intact, and sets the damaged ones
+    aside; asked for a certain one, it raises when that one is damaged.
+
+    Args:
+        run: The run's directory.
+        which: As in `hfl_checkpoint._find.find`.
+        strict: Raise for a damaged newest checkpoint instead of going back.
+
+    Raises:
+        CheckpointNotFoundError: There is none.
+        CheckpointDamagedError: It is damaged, or all are.
+        UnsupportedFormatError: A newer version of this package wrote a checkpoint here.
+    """
+    scan = run.scan()
+    for _, newer in scan.newer:
+        raise newer
+    if which != "latest":
+        checkpoint = find(which, scan.checkpoints, directory=str(run.path))
+        with run.reading(checkpoint):
+            _require_intact(checkpoint)
+            yield Selection(checkpoint, read_manifest(checkpoint.path))
+        return
+    damaged: List[Tuple[Path, CheckpointDamagedError]] = list(scan.unreadable)
+    for checkpoint in reversed(scan.checkpoints):
+        if strict and damaged:
+            break
+        with run.reading(checkpoint):
+            try:
+                _require_intact(checkpoint)
+            except CheckpointDamagedError as error:
+                damaged.append((checkpoint.path, error))
+                continue
+            warnings = [_set_aside(run, path, error) for path, error in damaged]
+            names = tuple(path.name for path, _ in damaged)
+            yield Selection(checkpoint, read_manifest(checkpoint.path), names, tuple(warnings))
+            return
+    if damaged:
+        raise damaged[0][1]
+    find("latest", [], directory=str(run.path))
+
+
+def _require_intact(checkpoint: Checkpoint) -> None:
+    report = verify(checkpoint.path, "full")
+    if not report.ok:
+        raise CheckpointDamagedError(checkpoint.name, [str(item) for item in report.problems])
+
+
+def _set_aside(run: RunDirectory, path: Path, error: CheckpointDamagedError) -> str:
+    try:
+        place = f"it was moved to {run.set_aside(path).relative_to(run.path).as_posix()}"
+    except OSError as cause:
+        place = f"it could not be moved away ({cause.strerror})"
+    text = f"{error.message} An earlier checkpoint is used, and {place}."
+    _log.warning("%s", text)
+    return text

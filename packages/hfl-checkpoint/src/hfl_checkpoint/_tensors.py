@@ -1,0 +1,273 @@
+"""How a component's tensors lie in a safetensors file: each stretch of memory once.
+
+Tensors that share memory (tied weights, views, overlapping slices) are written once; a layout beside
+the file says how the others are made from what was written. It also keeps what the file format has no
+word for: strides, and data types that its older readers do not know.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
+
+import torch
+from safetensors import safe_open
+
+from hfl_checkpoint.errors import UnknownTypeError
+from hfl_core import new_digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfl_core import Digest, FileWriter
+
+Layout = Dict[str, Dict[str, Any]]
+
+# The data types that every supported release of safetensors reads, with the format's names.
+_DTYPES = {
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int16: "I16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+# The others are written as a type of the same size; the layout keeps their name.
+_STAND_INS = {2: torch.int16, 4: torch.int32, 8: torch.int64, 1: torch.uint8}
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """What is written for a set of tensors.
+
+    Attributes:
+        stored: Key to the tensor that is written under it; no two share memory.
+        layout: Key to how the tensor is made, for those that are not written as they are.
+    """
+
+    stored: Dict[str, torch.Tensor]
+    layout: Layout
+
+
+def pack(tensors: Mapping[str, torch.Tensor], *, name: str) -> Packed:
+    """Decide what is written for a set of tensors that may share memory.
+
+    Args:
+        tensors: Key to tensor.
+        name: The component's name, for messages.
+
+    Returns:
+        The tensors to write, none of which overlap, and the layout of the rest.
+
+    Raises:
+        UnknownTypeError: Tensors overlap in a way that cannot be described, or a data type is unknown.
+    """
+    packed = Packed({}, {})
+    for cluster in _clusters(tensors):
+        if len(cluster) == 1 and not _repeats(tensors[cluster[0]]):
+            _store(packed, cluster[0], tensors[cluster[0]], name)
+        else:
+            _store_shared(packed, cluster, tensors, name)
+    return packed
+
+
+def unpack(stored: Mapping[str, torch.Tensor], layout: Layout) -> Dict[str, torch.Tensor]:
+    """Rebuild the tensors that `pack` was given, sharing memory as they did.
+
+    Args:
+        stored: What was read from the files.
+        layout: The layout that was written beside them.
+
+    Returns:
+        Key to tensor. They refer to the memory of `stored` wherever no stride has to be restored.
+
+    Raises:
+        KeyError: A tensor that the layout refers to is missing.
+    """
+    bases = {key: _as_it_was(value, layout.get(key, {})) for key, value in stored.items()}
+    tensors = {key: value for key, value in bases.items() if "hidden" not in layout.get(key, {})}
+    for key, entry in layout.items():
+        if "of" not in entry:
+            continue
+        base = bases[entry["of"]]
+        if "shape" in entry:
+            offset = base.storage_offset() + entry["offset"]
+            tensors[key] = base.as_strided(entry["shape"], entry["stride"], offset)
+        else:
+            tensors[key] = base
+    return tensors
+
+
+def write_tensors(
+    writer: FileWriter, stored: Mapping[str, torch.Tensor], digest: Digest
+) -> Dict[str, str]:
+    """Stream tensors into a safetensors file, hashing in the same pass.
+
+    The bytes depend on names, types, shapes and values alone: nothing volatile is in the header.
+
+    Args:
+        writer: The new file.
+        stored: Key to tensor, as `pack` returns them; on any device.
+        digest: Updated with every byte of the file.
+
+    Returns:
+        Key to the xxh3-128 digest of the tensor's bytes.
+    """
+    order = sorted(stored, key=lambda key: (-stored[key].element_size(), key))
+    header: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for key in order:
+        tensor = stored[key]
+        size = tensor.numel() * tensor.element_size()
+        header[key] = {
+            "dtype": _DTYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [position, position + size],
+        }
+        position += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format wants tensors aligned to eight bytes
+    writer.write(len(text).to_bytes(8, "little") + text, digest)
+    digests = {}
+    for key in order:
+        own = new_digest()
+        # One tensor at a time: the copy that a strided or remote one needs is gone before the next.
+        writer.write(_bytes_of(stored[key]), digest, own)
+        digests[key] = own.hexdigest()
+    return digests
+
+
+def read_tensors(path: Path) -> Dict[str, torch.Tensor]:
+    """Map the tensors of a safetensors file into memory.
+
+    Args:
+        path: The file; it must not change while the tensors are in use.
+
+    Returns:
+        Key to tensor. Nothing is read before it is used; writing to one does not reach the file.
+    """
+    # The reader of each library version maps lazily, and checks the header against the file's size.
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
+
+
+def _clusters(tensors: Mapping[str, torch.Tensor]) -> List[List[str]]:
+    """Group keys whose memory overlaps; order follows the first key of each group."""
+    spans: Dict[Tuple[str, int], List[Tuple[int, int, str]]] = {}
+    clusters: Dict[str, List[str]] = {}
+    for key, tensor in tensors.items():
+        if tensor.numel() == 0:
+            clusters[key] = [key]
+            continue
+        start = int(tensor.storage_offset() * tensor.element_size())
+        place = (str(tensor.device), tensor.untyped_storage().data_ptr())
+        spans.setdefault(place, []).append((start, start + _extent(tensor), key))
+    for members in spans.values():
+        members.sort(key=lambda member: member[:2])
+        current: List[str] = []
+        reach = -1
+        for start, end, key in members:
+            if start >= reach:
+                current = clusters.setdefault(key, [])
+            current.append(key)
+            reach = max(reach, end)
+    position = {key: index for index, key in enumerate(tensors)}
+    ordered = [sorted(cluster, key=position.__getitem__) for cluster in clusters.values()]
+    return sorted(ordered, key=lambda cluster: position[cluster[0]])
+
+
+def _extent(tensor: torch.Tensor) -> int:
+    """Bytes from the first element to behind the last one."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+    return int((last + 1) * tensor.element_size())
+
+
+def _repeats(tensor: torch.Tensor) -> bool:
+    """Whether several elements are the same memory, as after `expand`."""
+    return tensor.numel() > 0 and _extent(tensor) < tensor.numel() * tensor.element_size()
+
+
+def _store(packed: Packed, key: str, tensor: torch.Tensor, name: str) -> None:
+    entry: Dict[str, Any] = {}
+    # Strides matter where the elements fill their memory (channels last); a slice is written compactly.
+    if not tensor.is_contiguous() and _extent(tensor) == tensor.numel() * tensor.element_size():
+        entry["stride"] = list(tensor.stride())
+    if tensor.dtype not in _DTYPES:
+        entry["dtype"] = str(tensor.dtype).split(".")[-1]
+        if tensor.is_complex():
+            tensor = torch.view_as_real(tensor)
+        elif tensor.element_size() in _STAND_INS:
+            tensor = tensor.view(_STAND_INS[tensor.element_size()])
+        if tensor.dtype not in _DTYPES:
+            raise UnknownTypeError(f"{name}[{key!r}]", f"a tensor of {entry['dtype']}")
+    packed.stored[key] = tensor
+    if entry:
+        packed.layout[key] = entry
+
+
+def _store_shared(
+    packed: Packed, cluster: Sequence[str], tensors: Mapping[str, torch.Tensor], name: str
+) -> None:
+    first = tensors[cluster[0]]
+    for key in cluster[1:]:
+        if tensors[key].dtype != first.dtype:
+            raise UnknownTypeError(
+                f"{name}[{key!r}]",
+                f"a {tensors[key].dtype} tensor on the memory of {cluster[0]!r}, a {first.dtype} one",
+                hint="Clone one of the two before saving.",
+            )
+    start = min(tensors[key].storage_offset() for key in cluster)
+    size = first.element_size()
+    end = max(tensors[key].storage_offset() + _extent(tensors[key]) // size for key in cluster)
+    covering = [
+        key
+        for key in cluster
+        if tensors[key].is_contiguous() and tensors[key].numel() == end - start
+    ]
+    if covering:
+        base = covering[0]
+        _store(packed, base, tensors[base], name)
+    else:
+        base = f"{cluster[0]}~memory"
+        _store(packed, base, first.as_strided((end - start,), (1,), start), name)
+        packed.layout.setdefault(base, {})["hidden"] = True
+    for key in cluster:
+        if key == base:
+            continue
+        tensor = tensors[key]
+        entry: Dict[str, Any] = {"of": base}
+        if not covering or tensor.shape != tensors[base].shape or not tensor.is_contiguous():
+            entry["shape"] = list(tensor.shape)
+            entry["stride"] = list(tensor.stride())
+            entry["offset"] = tensor.storage_offset() - start
+        packed.layout[key] = entry
+
+
+def _as_it_was(stored: torch.Tensor, entry: Mapping[str, Any]) -> torch.Tensor:
+    tensor = stored
+    if "dtype" in entry:
+        dtype = getattr(torch, entry["dtype"])
+        tensor = torch.view_as_complex(tensor) if dtype.is_complex else tensor.view(dtype)
+    if "stride" in entry:
+        strided = torch.empty_strided(
+            tensor.shape, entry["stride"], dtype=tensor.dtype, device=tensor.device
+        )
+        return strided.copy_(tensor)
+    return tensor
+
+
+def _bytes_of(tensor: torch.Tensor) -> Any:
+    flat = tensor.cpu().contiguous().reshape(math.prod(tensor.shape))
+    if flat.numel() == 0:
+        return b""
+    raw: Any = flat.view(torch.uint8).numpy()
+    return memoryview(raw)

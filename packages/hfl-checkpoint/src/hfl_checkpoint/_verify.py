@@ -1,0 +1,127 @@
+"""Whether a checkpoint still holds what its manifest promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Literal, Mapping, Tuple
+
+from hfl_checkpoint._checkpoint import Problem, VerifyReport
+from hfl_checkpoint._manifest import MANIFEST, FileEntry, Manifest, read_manifest
+from hfl_checkpoint.errors import CheckpointDamagedError
+from hfl_core import ConfigError, digest_file, new_digest
+
+Level = Literal["quick", "full"]
+
+# https://github.com/huggingface/safetensors#format: readers refuse larger headers.
+_MAX_HEADER_BYTES = 100_000_000
+
+
+def verify(directory: Path, level: Level = "full") -> VerifyReport:
+    """Compare a checkpoint with its manifest.
+
+    Args:
+        directory: The checkpoint.
+        level: ``"quick"`` looks at the manifest, the files' presence, their sizes and the headers of
+            tensor files; ``"full"`` reads and digests every byte as well.
+
+    Returns:
+        The report; damage is reported, not raised.
+
+    Raises:
+        ConfigError: There is no such level.
+        UnsupportedFormatError: The checkpoint was written in a newer format.
+    """
+    if level not in ("quick", "full"):
+        raise ConfigError(
+            f"There is no verification level {level!r}.", hint="Use 'quick' or 'full'."
+        )
+    try:
+        manifest = read_manifest(directory)
+    except FileNotFoundError:
+        problem = Problem(MANIFEST, None, "is missing, so this is not a checkpoint")
+        return VerifyReport(directory.name, level, (problem,))
+    except CheckpointDamagedError as error:
+        problems = tuple(Problem(MANIFEST, None, text) for text in error.problems)
+        return VerifyReport(directory.name, level, problems)
+    return verify_files(directory, manifest, level)
+
+
+def verify_files(directory: Path, manifest: Manifest, level: Level) -> VerifyReport:
+    """Compare a checkpoint's files with a manifest that was read before."""
+    problems: List[Problem] = []
+    for entry in manifest.files:
+        problems.extend(_check(directory, entry, level))
+    return VerifyReport(directory.name, level, tuple(problems))
+
+
+def _check(directory: Path, entry: FileEntry, level: Level) -> List[Problem]:
+    path = directory / entry.path
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        return [Problem(entry.path, None, f"cannot be read ({error.strerror})")]
+    if size != entry.size:
+        return [Problem(entry.path, None, f"has {size} bytes instead of {entry.size}")]
+    try:
+        if level == "full" and digest_file(path) != entry.xxh3:
+            return _locate(directory, entry)
+        if path.suffix == ".safetensors":
+            _read_header(path)
+    except (OSError, ValueError) as error:
+        return [Problem(entry.path, None, f"cannot be read ({error})")]
+    return []
+
+
+def _locate(directory: Path, entry: FileEntry) -> List[Problem]:
+    message = "does not have the content that was written"
+    damaged = _damaged_tensors(directory, entry.path)
+    if not damaged:
+        return [Problem(entry.path, None, message)]
+    return [Problem(entry.path, tensor, message) for tensor in damaged]
+
+
+def _damaged_tensors(directory: Path, file: str) -> List[str]:
+    """Name the tensors of a damaged file whose bytes are not those that were written.
+
+    Empty when the damage is outside the tensors, or their digests cannot be read.
+    """
+    path = directory / file
+    try:
+        digests = _tensor_digests(directory, file)
+        header, start = _read_header(path)
+        damaged = []
+        with path.open("rb") as stream:
+            for key, expected in digests.items():
+                begin, end = header[key]["data_offsets"]
+                stream.seek(start + begin)
+                digest = new_digest()
+                digest.update(stream.read(end - begin))
+                if digest.hexdigest() != expected:
+                    damaged.append(key)
+        return sorted(damaged)
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _tensor_digests(directory: Path, file: str) -> Mapping[str, str]:
+    for component in read_manifest(directory).components.values():
+        if file in component.files:
+            for path in component.files:
+                if path.endswith(".json") and path.startswith("state/"):
+                    document = json.loads((directory / path).read_bytes())
+                    return {key: str(value) for key, value in document["digests"].items()}
+    return {}
+
+
+def _read_header(path: Path) -> Tuple[Dict[str, Any], int]:
+    """Read the header of a safetensors file: its entries, and where the data begins."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(path.stat().st_size - 8, _MAX_HEADER_BYTES):
+            raise ValueError("its header is longer than the file")
+        header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        # A damaged file is a bad value, not a caller's type error.
+        raise ValueError("its header is not a JSON object")  # noqa: TRY004
+    return header, 8 + length

@@ -1,0 +1,171 @@
+"""Errors of hfl-checkpoint; each is also a family of `hfl_core.errors` and, where natural, a built-in."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from hfl_core import (
+    ConflictError,
+    HflError,
+    IncompatibleStateError,
+    IntegrityError,
+    NotFoundError,
+    ValidationError,
+)
+
+__all__ = [
+    "CheckpointDamagedError",
+    "CheckpointError",
+    "CheckpointExistsError",
+    "CheckpointNotFoundError",
+    "MissingComponentError",
+    "StateMismatchError",
+    "UnknownTypeError",
+    "UnsupportedFormatError",
+]
+
+
+class CheckpointError(HflError):
+    """The base of every error of this package."""
+
+
+class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError):
+    """No checkpoint answers to what was asked for.
+
+    Args:
+        which: What was asked for, as it reads after "No checkpoint": ``"for step 900"``.
+        directory: The run's directory.
+        available: Names of the checkpoints that exist, oldest first.
+    """
+
+    def __init__(self, which: str, *, directory: str, available: Sequence[str] = ()) -> None:
+        if not available:
+            exists = "It holds no checkpoint of this run."
+            hint = "Check the directory, or save one first."
+        else:
+            shown = ", ".join(available[-5:])
+            more = f" and {len(available) - 5} older ones" if len(available) > 5 else ""
+            exists = f"There are {shown}{more}."
+            hint = "Pass 'latest' for the newest, or one of these names."
+        super().__init__(f"No checkpoint {which} in {directory!r}. {exists}", hint=hint)
+        self.which = which
+        self.directory = directory
+        self.available = tuple(available)
+
+
+class CheckpointDamagedError(CheckpointError, IntegrityError):
+    """A checkpoint does not hold what its manifest promises.
+
+    Args:
+        name: The checkpoint's name.
+        problems: What is wrong, one sentence each, with the file (and tensor) named.
+        hint: What to do about it.
+    """
+
+    def __init__(self, name: str, problems: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__(
+            f"Checkpoint {name!r} is damaged: {'; '.join(problems)}.",
+            hint=hint or "Restore an earlier one, or copy this one again from where it is intact.",
+        )
+        self.name = name
+        self.problems = tuple(problems)
+
+
+class UnsupportedFormatError(CheckpointError, IncompatibleStateError):
+    """A file was written in a format that this version does not read.
+
+    Args:
+        path: The file.
+        found: The format it declares.
+        supported: The newest format that is read.
+    """
+
+    def __init__(self, path: str, *, found: object, supported: int) -> None:
+        super().__init__(
+            f"{path!r} has format {found!r}; this version reads formats up to {supported}.",
+            hint="Upgrade with: pip install --upgrade hfl-checkpoint",
+        )
+        self.path = path
+        self.found = found
+        self.supported = supported
+
+
+class CheckpointExistsError(CheckpointError, ConflictError, FileExistsError):
+    """The step was saved already, in the same line of training.
+
+    Args:
+        name: The checkpoint that exists.
+        step: Its step.
+        directory: The run's directory.
+    """
+
+    def __init__(self, name: str, *, step: int, directory: str) -> None:
+        super().__init__(
+            f"Step {step} is already saved as {name!r} in {directory!r}.",
+            hint="A committed checkpoint is never replaced: save at another step.",
+        )
+        self.name = name
+        self.step = step
+        self.directory = directory
+
+
+class MissingComponentError(CheckpointError, IncompatibleStateError):
+    """Something that should be restored is not in the checkpoint.
+
+    Args:
+        name: The checkpoint's name.
+        missing: The components that it lacks.
+        available: The components that it has.
+    """
+
+    def __init__(self, name: str, *, missing: Sequence[str], available: Sequence[str]) -> None:
+        wanted = ", ".join(repr(item) for item in missing)
+        super().__init__(
+            f"Checkpoint {name!r} has no {wanted}; it has {', '.join(available) or 'no components'}.",
+            hint=f"If going on without is right, pass allow_missing={set(missing)!r}.",
+        )
+        self.name = name
+        self.missing = tuple(missing)
+        self.available = tuple(available)
+
+
+class StateMismatchError(CheckpointError, IncompatibleStateError):
+    """A saved component does not fit the live object it should go into.
+
+    Args:
+        component: The component's name.
+        differences: What differs, one clause each.
+        hint: What to do about it.
+    """
+
+    def __init__(
+        self, component: str, differences: Sequence[str], *, hint: str | None = None
+    ) -> None:
+        shown = list(differences[:8])
+        if len(differences) > len(shown):
+            shown.append(f"and {len(differences) - len(shown)} more")
+        super().__init__(
+            f"The saved {component!r} does not fit the live one: {'; '.join(shown)}.",
+            hint=hint
+            or "Build the same objects as when it was saved, or use load() for the raw state.",
+        )
+        self.component = component
+        self.differences = tuple(differences)
+
+
+class UnknownTypeError(CheckpointError, ValidationError, TypeError):
+    """A state holds a value that cannot be written without pickle.
+
+    Args:
+        path: Where in the state, as it would be written in Python: ``"scheduler['fn']"``.
+        found: What is there, in words.
+        hint: What to do about it.
+    """
+
+    def __init__(self, path: str, found: str, *, hint: str | None = None) -> None:
+        super().__init__(
+            f"{path} is {found}, which a checkpoint cannot hold.",
+            hint=hint or "Leave it out of the state, or teach the codec with register_codec().",
+        )
+        self.path = path
+        self.found = found

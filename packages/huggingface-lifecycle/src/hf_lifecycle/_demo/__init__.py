@@ -1,0 +1,1 @@
+"""``hfl demo``: kill a training run, resume it, and prove that nothing was lost."""
