@@ -175,6 +175,12 @@ def test_a_token_for_the_store_is_given_to_those_who_may(hub):
         "/api/models/ann/none/xet-read-token/main",
     ]
     assert [ask(hub, token, "GET", path) for path in paths] == [200] * 7 + [404]
+    response = urllib.request.Request(
+        hub.endpoint + paths[3], headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(response) as answer:
+        grant = json.load(answer)["accessToken"]
+    assert ask(hub, token, "PUT", f"/_lfs/{'ab' * 32}?sig={grant}", {}) == 403
     expected = [404, 404, 200, 403, 200, 200, 403, 404]
     assert [ask(hub, stranger, "GET", path) for path in paths] == expected
 

@@ -140,6 +140,15 @@ def test_a_blob_that_came_another_way_has_no_xet_hash(store):
     assert store.service.xet_hash("not a digest") is None
 
 
+def test_a_file_that_was_deleted_for_good_is_not_offered_any_more(store):
+    store.add_file(CHUNKS, SHA256)
+    store.context.blobs.delete(SHA256)
+    assert store.service.xet_hash(SHA256) is None
+    store.add_shard(whole_file(CHUNKS, SHA256))
+    assert store.context.blobs.path(SHA256).read_bytes() == DATA
+    assert store.service.xet_hash(SHA256) is not None
+
+
 def test_the_empty_file_is_always_there(store):
     empty = "0" * 64
     assert store.service.size(empty) == 0
