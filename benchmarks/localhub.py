@@ -184,7 +184,9 @@ def measure(folder: Path, options: Any) -> dict[str, float]:
         report = {"start_s": start_seconds, "memory_idle_mib": memory(server.pid)}
         write_random(path, options.mib)
         report["client_alone_s"] = best(options.runs, lambda: child(ALONE, environment, str(path)))
-        report["client_and_sink_s"] = best(options.runs, lambda: child(SINK, environment, str(path)))
+        report["client_and_sink_s"] = best(
+            options.runs, lambda: child(SINK, environment, str(path))
+        )
         report["upload_s"] = child(UPLOAD, environment, str(path))
         report["upload_to_alone"] = report["upload_s"] / report["client_alone_s"]
         report["upload_to_sink"] = report["upload_s"] / report["client_and_sink_s"]

@@ -20,9 +20,9 @@ from hfl_localhub._routing import Match, Router
 from hfl_localhub._streams import receive_into
 
 if TYPE_CHECKING:
-    from hfl_localhub._mounts import Mount
     from starlette.types import Message, Receive, Scope, Send
 
+    from hfl_localhub._mounts import Mount
     from hfl_localhub._services import Services
 
 __all__ = ["HubApp"]
@@ -147,8 +147,12 @@ def _unexpected(error: Exception, request: Request) -> HubError:
 
 
 async def _in_thread(handler: Callable[[Call], Any], call: Call) -> Response:
-    response: Response = await to_thread.run_sync(handler, call)
-    return response
+    def handle() -> Response:
+        _ = call.identity  # a token that isn't valid is refused even where none is needed
+        response: Response = handler(call)
+        return response
+
+    return await to_thread.run_sync(handle)
 
 
 async def _read(request: Request, limit: int) -> bytes:

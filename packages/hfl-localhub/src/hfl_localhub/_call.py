@@ -95,6 +95,11 @@ class Call:
         values = self.query.get(name)
         return values[-1] if values else None
 
+    def position(self, name: str) -> int:
+        """Return a query value that says where to go on; 0 when it is absent or says nothing."""
+        text = self.one(name) or "0"
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+
     def limit(self, default: int, most: int) -> int:
         """Return the ``limit`` that was asked for, within bounds."""
         text = self.one("limit")
@@ -102,7 +107,7 @@ class Call:
             return default
         if not text.isascii() or not text.isdigit() or int(text) < 1:
             raise bad_request(f"limit has to be a positive number, not {text!r}.")
-        return min(int(text), most)
+        return min(int(text), most) if len(text) < 20 else most
 
     @functools.cached_property
     def json(self) -> dict[str, Any]:

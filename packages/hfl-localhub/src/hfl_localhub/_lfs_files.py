@@ -33,8 +33,7 @@ def lfs_files(call: Call) -> Response:
     """List the large files, newest first, whether or not a commit still refers to them."""
     repo = call.repo("write")
     records = repo.lfs.committed()
-    cursor = call.one("cursor") or "0"
-    start = int(cursor) if cursor.isdigit() else 0
+    start = call.position("cursor")
     size = call.limit(_PAGE, _PAGE)
     headers = {}
     if start + size < len(records):

@@ -74,7 +74,7 @@ def listing(call: Call) -> Response:
     is_ascending = call.one("direction") == "1" or (sort == "author" and not call.one("direction"))
     found.sort(key=lambda pair: _rank(_SORTS[sort], *pair), reverse=not is_ascending)
     size = call.limit(_PAGE, _PAGE)
-    start = int(call.one("cursor") or 0) if (call.one("cursor") or "0").isdigit() else 0
+    start = call.position("cursor")
     page = found[start : start + size]
     headers = {}
     if start + size < len(found):

@@ -39,8 +39,7 @@ def listing(call: Call) -> Response:
     """List discussions and pull requests, newest first."""
     repo = call.repo()
     found = [discussion for discussion in _discussions.every(repo) if _is_wanted(call, discussion)]
-    page = call.one("p") or "0"
-    start = int(page) * _PAGE if page.isdigit() else 0
+    start = call.position("p") * _PAGE
     shown = [_brief(repo, discussion) for discussion in found[start : start + _PAGE]]
     closed = sum(discussion["status"] in ("closed", "merged") for discussion in found)
     return answer(
@@ -114,8 +113,9 @@ def _add_changes(git: GitSession, discussion: dict[str, Any], shown: dict[str, A
                 "data": {"subject": commit.title, "oid": commit.id},
             }
         )
-    events = [*shown["events"], *commits]
-    shown["events"] = sorted(events, key=lambda event: str(event["createdAt"]))
+    events = [*shown["events"], *reversed(commits)]
+    # Commits are dated to the second; within one, what was said comes first.
+    shown["events"] = sorted(events, key=lambda event: str(event["createdAt"])[:19])
 
 
 def comment(call: Call) -> Response:

@@ -52,7 +52,7 @@ def refs(call: Call) -> Response:
 def commits(call: Call) -> Response:
     """List the history of a revision, newest first."""
     repo = call.repo()
-    page = int(call.one("p") or 0) if (call.one("p") or "0").isdigit() else 0
+    page = call.position("p")
     size = call.limit(_PAGE, _MOST)
     is_formatted = "formatted" in call.query.get("expand", [])
     with repo.git.open() as git:
