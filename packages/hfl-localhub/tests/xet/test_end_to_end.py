@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from xet_objects import random_bytes
 
+from hfl_core.errors import ConfigError
 from hfl_localhub import LocalHub
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -111,6 +112,12 @@ def test_a_folder_goes_up_by_xet_and_comes_back(hub, tmp_path):
     request = urllib.request.Request(url, headers={"Range": "bytes=1000-1999"})
     with urllib.request.urlopen(request) as answer:
         assert (answer.status, answer.read()) == (206, data[1000:2000])
+
+
+@pytest.mark.parametrize("name", ["xet", "buckets", "Api", "me"])
+def test_nobody_is_called_like_a_part_of_the_hubs_own_urls(hub, name):
+    with pytest.raises(ConfigError, match="can't be the name"):
+        hub.create_user(name)
 
 
 @needs_2

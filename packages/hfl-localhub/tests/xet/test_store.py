@@ -499,6 +499,27 @@ def test_a_kill_anywhere_while_collecting_loses_no_live_file(tmp_path):
     assert 5 < count < 99
 
 
+@pytest.mark.torture
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that can be copied")
+def test_a_kill_anywhere_while_uploading_leaves_a_store_that_takes_it_again(tmp_path):
+    for count in range(100):
+        root = tmp_path / f"{count}"
+        root.mkdir()
+        store = Store(root)
+        was_killed = dies_at_change(count, functools.partial(store.add_file, CHUNKS, SHA256))
+        again = Store(root)
+        name = _hashing.to_text(file_hash(CHUNKS))
+        if again.service.size(name) is not None:
+            assert again.read(name) == DATA
+            assert again.context.blobs.path(SHA256).read_bytes() == DATA
+        assert again.add_file(CHUNKS, SHA256) == name
+        assert again.read(name) == DATA
+        assert again.service.xet_hash(SHA256) == name
+        if not was_killed:
+            break
+    assert 5 < count < 99
+
+
 def dies_at_change(count, action):
     """Run something in a copy of this process; return whether it was killed on the way."""
     child = os.fork()
