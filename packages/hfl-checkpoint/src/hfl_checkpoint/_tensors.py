@@ -160,6 +160,19 @@ def read_tensors(path: Path) -> Dict[str, torch.Tensor]:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
 
 
+def dtype_named(name: str) -> torch.dtype:
+    """Return torch's data type of a name.
+
+    Raises:
+        TypeError: There is none.
+    """
+    # Not by getattr, which imports parts of torch that load lazily.
+    found = vars(torch).get(name)
+    if not isinstance(found, torch.dtype):
+        raise TypeError(f"{name!r} is not a data type of torch")
+    return found
+
+
 def _clusters(tensors: Mapping[str, torch.Tensor]) -> List[List[str]]:
     """Group keys whose memory overlaps; order follows the first key of each group."""
     spans: Dict[Tuple[str, int], List[Tuple[int, int, str]]] = {}
@@ -255,7 +268,7 @@ def _store_shared(
 def _as_it_was(stored: torch.Tensor, entry: Mapping[str, Any]) -> torch.Tensor:
     tensor = stored
     if "dtype" in entry:
-        dtype = getattr(torch, entry["dtype"])
+        dtype = dtype_named(entry["dtype"])
         tensor = torch.view_as_complex(tensor) if dtype.is_complex else tensor.view(dtype)
     if "stride" in entry:
         strided = torch.empty_strided(
