@@ -35,9 +35,8 @@ def decode(tree: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
         return _decode(tree, tensors)
     except (UnknownTypeError, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # noqa: BLE001  # constructors and registered decoders raise anything
+    except Exception as error:
+        # Constructors and registered decoders raise what they like.
         raise CheckpointDamagedError("state", [f"malformed state: {error!r}"]) from error
 
 
