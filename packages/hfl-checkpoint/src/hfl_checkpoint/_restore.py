@@ -112,9 +112,7 @@ def _plan_model(saved: Saved, module: Any, _: Mapping[int, str]) -> _Change:
     if not any(map(_is_extra, live)):
         return _Change(saved.name, _MODEL, apply, None)
     before = copy.deepcopy(module.state_dict())
-    return _Change(
-        saved.name, _MODEL_WITH_EXTRA, apply, lambda: module.load_state_dict(before)
-    )
+    return _Change(saved.name, _MODEL_WITH_EXTRA, apply, lambda: module.load_state_dict(before))
 
 
 def _is_extra(key: str) -> bool:
