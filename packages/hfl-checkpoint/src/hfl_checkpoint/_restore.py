@@ -147,6 +147,9 @@ def _plan_optimizer(saved: Saved, optimizer: Any, names: Mapping[int, str]) -> _
 
 def _plan_stateful(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change:
     found = _class_differences(saved, component)
+    if not found and callable(getattr(component, "check", None)):
+        # An object that can compare a state by itself does so before anything is changed.
+        found = [str(problem).rstrip(".") for problem in component.check(saved.state)]
     if found:
         raise StateMismatchError(saved.name, found)
     before = copy.deepcopy(component.state_dict())

@@ -87,7 +87,7 @@ def show(run: str, which: str, output: Output) -> None:
             **_SHOW,
             "metrics": lambda items: ", ".join(f"{key} {_short(v)}" for key, v in items.items()),
             "labels": ", ".join,
-            "components": lambda items: ", ".join(items),
+            "components": ", ".join,
             "files": lambda items: ", ".join(
                 f"{item['path']} ({human_bytes(item['size'])})" for item in items
             ),
