@@ -6,6 +6,9 @@ import concurrent.futures
 from typing import Callable
 
 from hfl_checkpoint._checkpoint import Checkpoint
+from hfl_core import get_logger
+
+_log = get_logger(__name__)
 
 
 class PendingCheckpoint:
@@ -36,11 +39,21 @@ class PendingCheckpoint:
             TimeoutError: It was not committed in time; it still may be.
             HflError: What went wrong with the save.
         """
-        try:
-            return self._future.result(timeout)
-        except concurrent.futures.TimeoutError:
-            # The class is the built-in one only since Python 3.11.
-            raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.") from None
+        self.wait(timeout)
+        return self._future.result()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the save has ended, well or not.
+
+        Args:
+            timeout: Seconds to wait at most; None waits as long as it takes.
+
+        Raises:
+            TimeoutError: It has not.
+        """
+        # Not Future.result(timeout): a save that fails with a TimeoutError looks the same there.
+        if not concurrent.futures.wait([self._future], timeout).done:
+            raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
 
 
 class BackgroundSaver:
@@ -58,22 +71,17 @@ class BackgroundSaver:
 
     def start(self, step: int, save: Callable[[], Checkpoint]) -> PendingCheckpoint:
         """Begin a save; the one before it must have been waited for."""
-        self._pending = PendingCheckpoint(step, self._executor.submit(save))
+        self._pending = PendingCheckpoint(step, self._executor.submit(_reporting, step, save))
         return self._pending
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the save under way, and raise what went wrong with it, once."""
-        pending = self._pending
-        if pending is None:
+        if self._pending is None:
             return
-        try:
-            pending.result(timeout)
-        except TimeoutError:
-            raise
-        except BaseException:
-            self._pending = None
-            raise
-        self._pending = None
+        # Whoever interrupts the waiting does not end the save: it stays pending.
+        self._pending.wait(timeout)
+        pending, self._pending = self._pending, None
+        pending.result()
 
     def raise_error(self) -> None:
         """Raise what went wrong with a save that has ended, once."""
@@ -83,3 +91,14 @@ class BackgroundSaver:
     def close(self) -> None:
         """Wait for the save under way without looking at how it ends, and end the thread."""
         self._executor.shutdown(wait=True)
+
+
+def _reporting(step: int, save: Callable[[], Checkpoint]) -> Checkpoint:
+    """Save, and log what goes wrong: the program may end before anybody asks."""
+    try:
+        return save()
+    except BaseException as error:
+        _log.error(
+            "step %d was not saved: %s", step, error
+        )  # it is raised, with its trace, to whoever asks
+        raise
