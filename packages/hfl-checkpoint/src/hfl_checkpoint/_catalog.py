@@ -54,7 +54,7 @@ class Catalog:
         return checkpoints[-1] if checkpoints else None
 
     def best(self, metric: str, mode: Literal["min", "max"] = "min") -> Checkpoint | None:
-        """The best checkpoint by a metric, or None when none has it; NaN is never best."""
+        """The best checkpoint by a metric, or None when none has it as a finite number."""
         require_mode(mode)
         best = ranked(self.checkpoints(), metric, mode)
         return best[0] if best else None

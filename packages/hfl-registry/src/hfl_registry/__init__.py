@@ -1,1 +1,27 @@
-"""TBD"""
+"""Publish models that others can load.
+
+Today this package holds the errors that publishing a model can raise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hfl_core import __version__, lazy_exports
+
+if TYPE_CHECKING:
+    from hfl_registry.errors import ModelValidationError as ModelValidationError
+    from hfl_registry.errors import RoundTripError as RoundTripError
+    from hfl_registry.errors import UnpinnedBaseError as UnpinnedBaseError
+    from hfl_registry.errors import UnportableCodeError as UnportableCodeError
+
+_EXPORTS = {
+    "ModelValidationError": ".errors",
+    "RoundTripError": ".errors",
+    "UnpinnedBaseError": ".errors",
+    "UnportableCodeError": ".errors",
+}
+
+__all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
+
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -1,0 +1,137 @@
+"""What can go wrong when a dataset is published, versioned or read.
+
+::
+
+    HflError
+    ├── ValidationError              (ValueError)
+    │   ├── DatasetValidationError   the data is not fit to be published
+    │   └── SchemaMismatchError      columns or types differ where they must not
+    ├── NotFoundError
+    │   └── SplitNotFoundError       (LookupError)  no split of that name
+    └── IntegrityError
+        └── RowCountError            rows were lost or doubled on the way
+"""
+
+from __future__ import annotations
+
+from typing import Mapping, Sequence
+
+from hfl_core.errors import IntegrityError, NotFoundError, ValidationError
+
+__all__ = [
+    "DatasetValidationError",
+    "RowCountError",
+    "SchemaMismatchError",
+    "SplitNotFoundError",
+]
+
+
+class DatasetValidationError(ValidationError):
+    """The data is not fit to be published; nothing was sent.
+
+    Args:
+        source: What was looked at, as a person would name it.
+        findings: What is wrong, a sentence without a full stop each.
+
+    Attributes:
+        source: As given.
+        findings: As given, as a tuple.
+
+    Example:
+        >>> print(DatasetValidationError("train.csv", ["row 7 has 3 columns, not 4"]).message)
+        train.csv cannot be published: row 7 has 3 columns, not 4.
+    """
+
+    def __init__(self, source: str, findings: Sequence[str]) -> None:
+        super().__init__(
+            f"{source} cannot be published: {'; '.join(findings)}.",
+            hint="Mend these and validate again with: hfl dataset validate",
+        )
+        self.source = source
+        self.findings = tuple(findings)
+
+
+class SchemaMismatchError(ValidationError):
+    """Columns or types differ between splits, or from the version that is published.
+
+    Args:
+        where: What was compared with what: ``"split 'test' and split 'train'"``.
+        differences: Column to (type that was expected, type that was found); None stands for
+            a column that is not there.
+
+    Attributes:
+        where: As given.
+        differences: As given, as a new dict in the order of the columns.
+
+    Example:
+        >>> error = SchemaMismatchError(
+        ...     "split 'test' and split 'train'", {"label": ("int64", "float64")}
+        ... )
+        >>> print(error.message)
+        The columns of split 'test' and split 'train' differ. label: int64 expected, float64 found.
+    """
+
+    def __init__(
+        self, where: str, differences: Mapping[str, tuple[str | None, str | None]]
+    ) -> None:
+        self.where = where
+        self.differences = dict(sorted(differences.items()))
+        listed = "; ".join(
+            f"{column}: {expected or 'nothing'} expected, {found or 'nothing'} found"
+            for column, (expected, found) in self.differences.items()
+        )
+        super().__init__(
+            f"The columns of {where} differ. {listed}.",
+            hint="Cast the columns to one type, or publish under another name.",
+        )
+
+
+class SplitNotFoundError(NotFoundError):
+    """The dataset has no split of that name.
+
+    Args:
+        split: The name that was asked for.
+        available: The names that exist.
+
+    Attributes:
+        split: As given.
+        available: As given, as a tuple.
+
+    Example:
+        >>> print(SplitNotFoundError("dev", available=["train", "test"]).message)
+        There is no split 'dev'. These exist: train, test.
+    """
+
+    def __init__(self, split: str, *, available: Sequence[str] = ()) -> None:
+        exist = f"These exist: {', '.join(available)}." if available else "There are none."
+        super().__init__(f"There is no split {split!r}. {exist}", hint="Pass one that exists.")
+        self.split = split
+        self.available = tuple(available)
+
+
+class RowCountError(IntegrityError):
+    """What arrived does not hold as many rows as what was sent.
+
+    Args:
+        split: The split that was counted.
+        expected: Rows that were sent.
+        found: Rows that arrived.
+
+    Attributes:
+        split: As given.
+        expected: As given.
+        found: As given.
+
+    Example:
+        >>> print(RowCountError("train", expected=100, found=98).message)
+        Split 'train' holds 98 rows after the transfer, not 100.
+    """
+
+    def __init__(self, split: str, *, expected: int, found: int) -> None:
+        super().__init__(
+            f"Split {split!r} holds {found} rows after the transfer, not {expected}.",
+            hint="Upload it again; what was published before is unchanged.",
+        )
+        self.split = split
+        self.expected = expected
+        self.found = found

@@ -1,0 +1,73 @@
+"""Reading what requests about buckets carry."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+
+from starlette.responses import Response
+
+from hfl_localhub._errors import bad_request, payload_too_large
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+#: How many bytes a request may have.
+LARGEST_BODY = 16 * 1024 * 1024
+_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(?<![.-])\Z")
+
+
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response."""
+    # Escaped, because what a client sent may hold halves of characters, which UTF-8 cannot say.
+    content = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return Response(content, status, dict(headers or {}), media_type="application/json")
+
+
+async def read_body(request: Request) -> bytes:
+    """Return a request's body, which is not larger than a batch may be."""
+    body = bytearray()
+    async for data in request.stream():
+        body += data
+        if len(body) > LARGEST_BODY:
+            raise payload_too_large(f"A request has at most {LARGEST_BODY} bytes.")
+    return bytes(body)
+
+
+async def read_json(request: Request) -> Dict[str, Any]:
+    """Return the JSON object that a request carries; none is an empty one."""
+    body = await read_body(request)
+    try:
+        payload = json.loads(body) if body else {}
+    except (ValueError, RecursionError) as error:
+        raise bad_request("The body is not JSON.") from error
+    if not isinstance(payload, dict):
+        raise bad_request("The body is not a JSON object.")
+    return payload
+
+
+def private_of(payload: Dict[str, Any]) -> bool | None:
+    """Return whether a bucket shall be private, or None if the request does not say."""
+    if "visibility" in payload:
+        if payload["visibility"] not in ("public", "private"):
+            raise bad_request("A bucket's visibility is 'public' or 'private'.")
+        return bool(payload["visibility"] == "private")
+    private = payload.get("private")
+    if not isinstance(private, (bool, type(None))):
+        raise bad_request("'private' is true or false.")
+    return private
+
+
+def split_id(bucket_id: str) -> List[str]:
+    """Return the namespace and the name in a bucket's full name."""
+    parts = bucket_id.split("/")
+    if len(parts) != 2 or not all(map(_NAME.match, parts)):
+        raise bad_request(f"{bucket_id!r} is not namespace/name.")
+    return parts
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a bucket's name."""
+    if not _NAME.match(name):
+        raise bad_request(f"{name!r} cannot be a bucket's name.")

@@ -1,0 +1,154 @@
+"""The parts of one Hub, put together: what a route's function can reach."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Iterable, Optional
+
+from hfl_localhub._access import Access, authenticate, check_content, check_repo
+from hfl_localhub._accounts import Accounts
+from hfl_localhub._buckets import BucketRegister, BucketRoutes
+from hfl_localhub._context import HubContext
+from hfl_localhub._durable import read_json, write_json
+from hfl_localhub._errors import bad_request
+from hfl_localhub._faults import Faults
+from hfl_localhub._lfs_index import LfsRecord
+from hfl_localhub._repos import Repositories
+from hfl_localhub._requests import RequestLog
+from hfl_localhub._signing import Signer
+from hfl_localhub._store import BlobStore
+from hfl_localhub._xet import GRACE, GarbageReport, XetService
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from hfl_localhub._identity import Identity
+
+__all__ = ["Options", "Services", "open_services"]
+
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What can be chosen when a Hub starts.
+
+    Attributes:
+        url_lifetime: Seconds that a signed URL works.
+        multipart_threshold: Files from this size on are uploaded in parts.
+        part_size: The size of such a part.
+        regular_limit: Files from this size on are stored as large files whatever they are called.
+    """
+
+    url_lifetime: float = 3600.0
+    multipart_threshold: int = 5 * 1024**3
+    part_size: int = 64 * 1024**2
+    regular_limit: int = 5 * 1024**2
+
+
+@dataclasses.dataclass
+class Services:
+    """One Hub's parts."""
+
+    root: Path
+    context: HubContext
+    accounts: Accounts
+    repos: Repositories
+    options: Options
+    xet: XetService
+    buckets: BucketRoutes
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The large files."""
+        return self.context.blobs
+
+    def release(self, digests: Iterable[str]) -> None:
+        """Delete those blobs that no repository holds any more."""
+        for sha256 in digests:
+            with self.blobs.lock:
+                if not self.repos.holders(sha256):
+                    self.blobs.delete(sha256)
+
+    def collect_garbage(self, *, grace: float = GRACE) -> GarbageReport:
+        """Remove from the content store what no repository and no bucket holds.
+
+        Args:
+            grace: What was uploaded in the last so many seconds stays.
+        """
+        return self.xet.collect_garbage(
+            live_xet_hashes=self.buckets.register.live_xet_hashes(),
+            live_sha256s={record.sha256 for repo in self.repos for record in repo.lfs},
+            grace=grace,
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """The Hub's own URL, without a trailing slash."""
+        return self.context.endpoint()
+
+
+def open_services(  # the parts that outlive a restart come from outside
+    root: Path,
+    *,
+    endpoint: Callable[[], str],
+    options: Options,
+    clock: Callable[[], float],
+    faults: Faults,
+    requests: RequestLog,
+) -> Services:
+    """Open a Hub's folder, made if need be, and throw away what a kill left half-done."""
+    root.mkdir(parents=True, exist_ok=True)
+    state_path = root / "hub.json"
+    state = read_json(state_path)
+    if state is None:
+        state = {"format": _FORMAT, "key": secrets.token_hex(32)}
+        write_json(state_path, state, mode=0o600)
+    accounts = Accounts(root / "accounts.json", clock)
+    repos = Repositories(root)
+    blobs = BlobStore(root)
+    blobs.discard_leftovers()
+
+    def authenticate_request(request: Request) -> Optional[Identity]:
+        return authenticate(accounts, request)
+
+    def authorize(
+        request: Request, repo_type: str, repo_id: str, access: str
+    ) -> Optional[Identity]:
+        if access not in ("read", "content", "contribute", "write", "admin"):
+            raise bad_request(f"There is no access called {access!r}.")
+        identity = authenticate_request(request)
+        namespace, _, name = repo_id.partition("/")
+        key = (repo_type, namespace, name)
+        wanted: Access = "read" if access == "content" else access  # type: ignore[assignment]  # checked above
+        repo = check_repo(repos.get(repos.redirect(key) or key), identity, wanted)
+        if access == "content":
+            check_content(repo, identity)
+        return identity
+
+    def record_upload(repo_type: str, repo_id: str, sha256: str) -> None:
+        namespace, _, name = repo_id.partition("/")
+        key = (repo_type, namespace, name)
+        repo = repos.get(repos.redirect(key) or key)
+        if repo is not None and not repo.lfs.holds(sha256):
+            repo.lfs.put(LfsRecord(sha256, blobs.size(sha256), "", "", clock()))
+
+    context = HubContext(
+        root=root,
+        blobs=blobs,
+        endpoint=endpoint,
+        authenticate=authenticate_request,
+        authorize=authorize,
+        signer=Signer(bytes.fromhex(state["key"]), clock),
+        faults=faults,
+        requests=requests,
+        record_upload=record_upload,
+    )
+    xet = XetService(context)
+    context.xet_hash = xet.xet_hash
+    buckets = BucketRoutes(context, xet, BucketRegister(root / "buckets" / "register.sqlite"))
+    services = Services(root, context, accounts, repos, options, xet, buckets)
+    services.collect_garbage()
+    return services

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+
+def raw(hub, data):
+    """Send bytes and return the first line of what comes back."""
+    parts = urlsplit(hub.endpoint)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(data)
+        received = b""
+        while b"\r\n" not in received:
+            more = connection.recv(65536)
+            if not more:
+                break
+            received += more
+    return received.split(b"\r\n", 1)[0]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/%ff/%ff/resolve/main/%ff",
+        "/ann/../../etc/passwd",
+        "/ann/x/resolve/main/../../../../etc/passwd",
+        "/ann/x/resolve/main/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/api/models/..%2f..%2f/x",
+        "/api/models/ann/%00",
+        "/_lfs/..%2f..%2fetc%2fpasswd?sig=a.b",
+        "/_lfs/" + "0" * 64 + "?sig=%ff.%ff",
+        "/api/models/ann/x/tree/main/%F0%28%8C%28",
+        "/api/models/ann/x/commits/main?p=99999999999999999999",
+        "/api/models?limit=99999999999999999999",
+        "/api/models?cursor=%C2%B2",
+        "/" + "a" * 5000,
+        "//",
+        "/*",
+    ],
+)
+def test_odd_addresses_are_refused_without_an_internal_error(hub, ann, target):
+    line = raw(hub, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert line.split()[1] in {b"200", b"400", b"401", b"403", b"404"}, line
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"POST /api/repos/create HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /api/repos/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: odd\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused(hub, data):
+    line = raw(hub, data)
+    assert not line or line.split()[1].startswith(b"4"), line
+
+
+def test_an_unknown_path_and_an_unknown_method_say_so(ann):
+    answer = ann.get("/no/such/thing/at/all")
+    assert (answer.status, answer.code) == (404, "NotFound")
+    answer = ann.call("PATCH", "/api/whoami-v2")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")
+    assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"5", b"\xff", b"[" * 100_000, b'{"a":' * 50_000])
+@pytest.mark.parametrize("path", ["/api/repos/create", "/api/validate-yaml", "/api/repos/move"])
+def test_json_that_is_none_is_refused(ann, path, data):
+    answer = ann.call("POST", path, data=data)
+    assert (answer.status, answer.code) == (400, "InvalidJSON")
+
+
+def test_a_body_that_is_too_large_is_refused(ann):
+    answer = ann.call("POST", "/api/repos/create", data=b" " * (1024**2 + 1))
+    assert (answer.status, answer.code) == (413, "PayloadTooLarge")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        None,
+        5,
+        "..",
+        ".",
+        "a--b",
+        "a..b",
+        "-a",
+        "a-",
+        ".a",
+        "a.git",
+        "x" * 97,
+        "a b",
+        "é",
+        "a\n",
+        "a/../b",
+    ],
+)
+def test_repository_names_that_may_not_be_are_refused(ann, name):
+    answer = ann.call("POST", "/api/repos/create", {"name": name})
+    assert (answer.status, answer.code) in [(400, "InvalidRepoName"), (403, "Forbidden")]
+    repo = ann.new_repo()
+    if isinstance(name, str):
+        move = {"fromRepo": repo, "toRepo": f"ann/{name}"}
+        assert ann.call("POST", "/api/repos/move", move).code == "InvalidRepoName"
+
+
+@pytest.mark.parametrize(
+    "body", [{"type": "bucketish"}, {"visibility": "odd"}, {"private": 1}, {"organization": "../x"}]
+)
+def test_other_options_of_a_new_repository_are_checked(ann, body):
+    answer = ann.call("POST", "/api/repos/create", {"name": "fine", **body})
+    assert answer.status in (400, 403)
+    assert not (ann.hub.root / "x").exists()
+
+
+def test_an_error_is_worded_for_headers_and_body(ann):
+    answer = ann.get("/api/models/ann/no-such")
+    assert answer.headers["x-error-message"] == answer.json()["error"]
+    repo = ann.new_repo()
+    answer = ann.get(f"/{repo}/resolve/main/%E6%97%A5%0D%0AX-Evil%3A%201")
+    assert answer.status == 404
+    assert "x-evil" not in answer.headers
+    assert "日" in answer.json()["error"]

@@ -1,0 +1,131 @@
+"""What can go wrong when a model is published for others to load.
+
+::
+
+    HflError
+    ├── ValidationError                     (ValueError)
+    │   ├── ModelValidationError            the model is not fit to be published
+    │   ├── UnportableCodeError             its code would not run on another machine
+    │   └── UnpinnedBaseError               nobody else can find the model it builds on
+    └── IntegrityError
+        └── RoundTripError                  loaded again, it computes something else
+"""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from hfl_core.errors import IntegrityError, ValidationError
+
+__all__ = [
+    "ModelValidationError",
+    "RoundTripError",
+    "UnpinnedBaseError",
+    "UnportableCodeError",
+]
+
+
+class ModelValidationError(ValidationError):
+    """The model is not fit to be published; nothing was sent.
+
+    Args:
+        name: The model's class, or where it is to go.
+        problems: What is wrong, a sentence without a full stop each.
+
+    Attributes:
+        name: As given.
+        problems: As given, as a tuple.
+
+    Example:
+        >>> print(ModelValidationError("Digits", ["'head.weight' is empty"]).message)
+        Digits cannot be published: 'head.weight' is empty.
+    """
+
+    def __init__(self, name: str, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"{name} cannot be published: {'; '.join(problems)}.",
+            hint="Mend these and validate again with: hfl model validate",
+        )
+        self.name = name
+        self.problems = tuple(problems)
+
+
+class UnportableCodeError(ValidationError):
+    """The model's own code would not run on a machine that has only the repository.
+
+    Args:
+        class_name: The class whose code was looked at.
+        missing: The modules or files that would be missing there.
+
+    Attributes:
+        class_name: As given.
+        missing: As given, sorted, as a tuple.
+
+    Example:
+        >>> print(UnportableCodeError("Digits", missing=["lab.layers"]).message)
+        The code of Digits needs what the repository would not hold: lab.layers.
+    """
+
+    def __init__(self, class_name: str, *, missing: Sequence[str]) -> None:
+        names = tuple(sorted(missing))
+        super().__init__(
+            f"The code of {class_name} needs what the repository would not hold: "
+            f"{', '.join(names)}.",
+            hint="Move it beside the model's code, or declare the package that brings it.",
+        )
+        self.class_name = class_name
+        self.missing = names
+
+
+class UnpinnedBaseError(ValidationError):
+    """The model builds on another one that nobody else could find again.
+
+    Args:
+        base: The base model as the configuration names it; a local path only by its last part.
+        reason: Why that is not enough, as a clause: ``"it is a folder on this machine"``.
+
+    Attributes:
+        base: As given.
+        reason: As given.
+
+    Example:
+        >>> print(UnpinnedBaseError("base", reason="it is a folder on this machine").message)
+        The base model 'base' cannot be found by others: it is a folder on this machine.
+    """
+
+    def __init__(self, base: str, *, reason: str) -> None:
+        super().__init__(
+            f"The base model {base!r} cannot be found by others: {reason}.",
+            hint="Name the repository and the commit it came from.",
+        )
+        self.base = base
+        self.reason = reason
+
+
+class RoundTripError(IntegrityError):
+    """The model that was written and loaded again does not compute what the live one does.
+
+    Args:
+        name: The model's class.
+        difference: The largest absolute difference between the two outputs.
+        tolerance: The largest one that would have passed.
+
+    Attributes:
+        name: As given.
+        difference: As given.
+        tolerance: As given.
+
+    Example:
+        >>> print(RoundTripError("Digits", difference=0.5, tolerance=1e-6).message)
+        Loaded again, Digits gives outputs that differ by up to 0.5; 1e-06 is allowed.
+    """
+
+    def __init__(self, name: str, *, difference: float, tolerance: float) -> None:
+        super().__init__(
+            f"Loaded again, {name} gives outputs that differ by up to {difference:g}; "
+            f"{tolerance:g} is allowed.",
+            hint="Look for weights that are not in the state dict, or for a changed dtype.",
+        )
+        self.name = name
+        self.difference = difference
+        self.tolerance = tolerance
