@@ -520,9 +520,36 @@ json_values = st.recursive(
 )
 tags = st.sampled_from(
     sorted(
-        "int float complex bytes bytearray tuple set frozenset dict OrderedDict defaultdict deque "
-        "range slice path datetime date time timedelta ndarray npscalar enum flag custom tensor "
-        "torch.Size torch.dtype torch.device".split()
+        [
+            "int",
+            "float",
+            "complex",
+            "bytes",
+            "bytearray",
+            "tuple",
+            "set",
+            "frozenset",
+            "dict",
+            "OrderedDict",
+            "defaultdict",
+            "deque",
+            "range",
+            "slice",
+            "path",
+            "datetime",
+            "date",
+            "time",
+            "timedelta",
+            "ndarray",
+            "npscalar",
+            "enum",
+            "flag",
+            "custom",
+            "tensor",
+            "torch.Size",
+            "torch.dtype",
+            "torch.device",
+        ]
     )
 )
 
