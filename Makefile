@@ -19,7 +19,7 @@ SYNC := $(UV) sync --quiet --locked --inexact --all-packages --all-extras
 RUN := $(UV) run --no-sync
 # Files that Hugging Face libraries keep in the home directory stay in the checkout, and no test sees a
 # token or a setting of the person who runs it.
-CLEAN_ENV := env -u HF_TOKEN -u HUGGING_FACE_HUB_TOKEN -u HF_ENDPOINT -u HFL_ENDPOINT -u HFL_PROFILE -u HFL_OFFLINE \
+CLEAN_ENV := env -u PYTHONDONTWRITEBYTECODE -u HF_TOKEN -u HUGGING_FACE_HUB_TOKEN -u HF_ENDPOINT -u HFL_ENDPOINT -u HFL_PROFILE -u HFL_OFFLINE \
 	HF_HOME="$(CURDIR)/.cache/huggingface" HF_HUB_DISABLE_TELEMETRY=1 XDG_CACHE_HOME="$(CURDIR)/.cache"
 TESTS := $(wildcard packages tests-e2e)
 PYTEST := python -m pytest -n $(WORKERS)

@@ -84,7 +84,7 @@ def test_what_another_repository_holds_stays_on_the_disk(ann, repo):
 
 
 def test_squash_and_deletion_together_leave_what_is_needed_only(ann, repo):
-    for step in range(4):
+    for _ in range(4):
         ann.commit_large(repo, {"state.bin": os.urandom(500_000)})
     before = folder_size(ann.hub.root)
     ann.call("POST", f"/api/models/{repo}/super-squash/main", {"message": "squashed"})

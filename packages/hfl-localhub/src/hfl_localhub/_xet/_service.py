@@ -58,7 +58,9 @@ class XetService:
         return f"{self._context.endpoint()}/xet/{self._generation.current}"
 
     def xet_hash(self, sha256: str) -> str | None:
-        """Return the Xet hash of a file by its sha256, or None if it did not come this way.
+        """Return the Xet hash of a file by its sha256.
+
+        None if it did not come this way, or was deleted for good since.
 
         Args:
             sha256: The digest of the plain bytes, in hexadecimal.
@@ -67,7 +69,9 @@ class XetService:
             digest = self._files.xet_hash(bytes.fromhex(sha256))
         except ValueError:
             return None
-        return None if digest is None else _hashing.to_text(digest)
+        if digest is None or not self.blobs.has(sha256):
+            return None
+        return _hashing.to_text(digest)
 
     def sha256(self, xet_hash: str) -> str | None:
         """Return the sha256 of a file by its Xet hash, or None if its uploader gave none."""
