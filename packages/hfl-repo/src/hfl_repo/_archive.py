@@ -114,8 +114,7 @@ class Archive(Life, References):
         if new == old:
             return self.info()
         self._check_writable()
-        namespace, _, name = new.partition("/")
-        self._account.check_writable(namespace, name)
+        self._check_writable(new)
         self.info()
         there = self._look(new)
         if there is not None and there.repo_id == new:
