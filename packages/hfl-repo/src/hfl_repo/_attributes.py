@@ -72,6 +72,7 @@ class Attributes(RepoBase):
                 return GitattributesUpdate(head)
             if not create_pr:
                 self._check_writable()
+            self._check_open()
             made = commit_files(
                 self._hub,
                 branch,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hfl_core.errors import ConfigError, NetworkError
 from hfl_repo._account import check_writable
+from hfl_repo._info import ARCHIVE_KEY
 from hfl_repo._names import check_repo_id, check_repo_type
 from hfl_repo._target import RepoType, Target
-from hfl_repo.errors import RevisionNotFoundError
+from hfl_repo.errors import RepoArchivedError, RevisionNotFoundError
 
 if TYPE_CHECKING:
     from hfl_auth import AuthManager, Identity
@@ -129,3 +130,13 @@ class RepoBase:
 
     def _check_writable(self, repo_id: str | None = None) -> None:
         check_writable(self._identity, repo_id or self.repo_id)
+
+    def _check_open(self) -> None:
+        """Refuse to write to an archived repository.
+
+        Raises:
+            RepoArchivedError: It is archived.
+        """
+        card = self._describe(None, params=[("expand", "cardData")]).get("cardData")
+        if isinstance(card, dict) and ARCHIVE_KEY in card:
+            raise RepoArchivedError(self.repo_id)

@@ -280,12 +280,15 @@ class References(RepoBase):
         *,
         message: str | None = None,
         exist_ok: bool,
+        even_if_archived: bool = False,
     ) -> Ref:
         check_ref_name(name, kind)
         commit = self._head(revision)
         found = self._find(kind, name)
         if found is None:
             self._check_writable()
+            if not even_if_archived:
+                self._check_open()
             target = self._target.at(revision)
             body: dict[str, Any] = {"startingPoint": commit}
             path = target.api("branch", name)

@@ -187,6 +187,7 @@ class Storage(References):
         plan = self._plan(branches)
         if plan_only or not plan.delete:
             return plan if plan_only else dataclasses.replace(plan, is_done=True)
+        self._check_open()
         for branch in plan.squash:
             self._squash(branch)
         # Somebody may have committed meanwhile, a file of the plan included: look again.
