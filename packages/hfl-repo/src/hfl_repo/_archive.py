@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from hfl_core.errors import NotFoundError
+from hfl_core.errors import ConflictError, NotFoundError
 from hfl_repo._card._edit import REMOVED, edited
 from hfl_repo._card._text import CardText
 from hfl_repo._cards import CardEdit
@@ -59,7 +59,9 @@ class Archive(Life, References):
         )
         if not found.is_private:
             self._set_visibility(private=True)
-        self.create_tag(ARCHIVE_TAG, "main", message="Archived", exist_ok=True)
+        self._create(
+            "tag", ARCHIVE_TAG, "main", message="Archived", exist_ok=True, even_if_archived=True
+        )
         return self.info()
 
     def unarchive(self) -> RepoInfo:
@@ -114,8 +116,7 @@ class Archive(Life, References):
         if new == old:
             return self.info()
         self._check_writable()
-        namespace, _, name = new.partition("/")
-        self._account.check_writable(namespace, name)
+        self._check_writable(new)
         self.info()
         there = self._look(new)
         if there is not None and there.repo_id == new:
@@ -123,9 +124,12 @@ class Archive(Life, References):
         body = {"fromRepo": old, "toRepo": new, "type": self.repo_type}
         try:
             self._hub.send("POST", "/api/repos/move", self._target, json=body, timeout=_SLOW)
-        except NotFoundError:
-            # It was there a moment ago: an attempt may have succeeded whose answer was lost.
-            if self._look(new) is None:
+        except (ConflictError, NotFoundError) as error:
+            # An attempt may have succeeded whose answer was lost: then the old name leads there.
+            there = self._look(old)
+            if there is None or there.repo_id != new:
+                if isinstance(error, ConflictError):
+                    raise RepoExistsError(new) from error
                 raise
         self._name = new
         return self.info()

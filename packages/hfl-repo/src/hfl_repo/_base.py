@@ -6,12 +6,14 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from hfl_core.errors import ConfigError, NetworkError
+from hfl_repo._account import check_writable
+from hfl_repo._info import ARCHIVE_KEY
 from hfl_repo._names import check_repo_id, check_repo_type
 from hfl_repo._target import RepoType, Target
-from hfl_repo.errors import RevisionNotFoundError
+from hfl_repo.errors import RepoArchivedError, RevisionNotFoundError
 
 if TYPE_CHECKING:
-    from hfl_repo._account import Account
+    from hfl_auth import AuthManager, Identity
     from hfl_repo._hub import Hub, Params
 
 __all__ = ["RepoBase"]
@@ -43,6 +45,7 @@ class RepoBase:
         self.repo_type = check_repo_type(repo_type)
         self._profile = profile
         self._endpoint = endpoint
+        self._open: Hub | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r}, repo_type={self.repo_type!r})"
@@ -60,7 +63,7 @@ class RepoBase:
                 "This needs to know which repository it is about.",
                 hint="Make the manager with one: RepoManager('namespace/name')",
             )
-        return self._name if "/" in self._name else f"{self._account.name}/{self._name}"
+        return self._name if "/" in self._name else f"{self._identity.name}/{self._name}"
 
     @property
     def endpoint(self) -> str:
@@ -71,18 +74,36 @@ class RepoBase:
     def _target(self) -> Target:
         return Target(self.repo_id, self.repo_type)
 
-    @functools.cached_property
+    @property
     def _hub(self) -> Hub:
-        from hfl_repo._credentials import find_signer
+        """The Hub as the account that is in use now sees it.
+
+        A profile that is in use for a block (``auth.use``) counts for this thread only, so work
+        that is handed to other threads takes this object along instead of asking there.
+        """
         from hfl_repo._hub import Hub
 
-        return Hub(find_signer(self._profile, self._endpoint))
+        credential = self._auth.credential()
+        if self._open is None or self._open.credential != credential:
+            self._open = Hub(credential)
+        return self._open
+
+    @property
+    def _identity(self) -> Identity:
+        """Whose token is in use; asked once.
+
+        Raises:
+            TokenNotFoundError: There is none.
+        """
+        identity = self._auth.whoami()
+        self._hub.account = identity.name
+        return identity
 
     @functools.cached_property
-    def _account(self) -> Account:
-        from hfl_repo._account import ask_account
+    def _auth(self) -> AuthManager:
+        from hfl_auth import AuthManager
 
-        return ask_account(self._hub)
+        return AuthManager(profile=self._profile, endpoint=self._endpoint)
 
     def _head(self, revision: str | None) -> str:
         """Return the commit that a revision is at now.
@@ -107,6 +128,15 @@ class RepoBase:
             ]
             raise RevisionNotFoundError(target.repo_id, error.revision, available=names) from error
 
-    def _check_writable(self) -> None:
-        namespace, _, name = self.repo_id.partition("/")
-        self._account.check_writable(namespace, name)
+    def _check_writable(self, repo_id: str | None = None) -> None:
+        check_writable(self._identity, repo_id or self.repo_id)
+
+    def _check_open(self) -> None:
+        """Refuse to write to an archived repository.
+
+        Raises:
+            RepoArchivedError: It is archived.
+        """
+        card = self._describe(None, params=[("expand", "cardData")]).get("cardData")
+        if isinstance(card, dict) and ARCHIVE_KEY in card:
+            raise RepoArchivedError(self.repo_id)

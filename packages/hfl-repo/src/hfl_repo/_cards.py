@@ -14,8 +14,9 @@ from hfl_repo._card._memory import remembered, trailer
 from hfl_repo._card._merge import CardOnConflict, Merged, merge
 from hfl_repo._card._text import CardText, UnreadableCardError
 from hfl_repo._files import commit_files, read_file
+from hfl_repo._info import ARCHIVE_KEY
 from hfl_repo._target import Target
-from hfl_repo.errors import CardConflictError, HeadMovedError, InvalidCardError
+from hfl_repo.errors import CardConflictError, HeadMovedError, InvalidCardError, RepoArchivedError
 
 __all__ = ["Card", "CardEdit", "CardUpdate", "Cards"]
 
@@ -150,6 +151,8 @@ class Cards(RepoBase):
         branch = self._target.at(revision or "main")
 
         def change(card: CardText, said: Mapping[str, Any], is_new: bool) -> CardEdit:
+            if ARCHIVE_KEY in card.data:
+                raise RepoArchivedError(self.repo_id)
             merged = merge(said, card.data, wanted)
             fields, kept = self._settled(merged, wanted, on_conflict)
             if is_new and body is not None:

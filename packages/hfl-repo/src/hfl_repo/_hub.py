@@ -23,7 +23,7 @@ from hfl_repo._translate import Viewer, error_for
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    from hfl_repo._credentials import Signer
+    from hfl_auth import Credential
     from hfl_repo._target import Target
 
 __all__ = ["Hub", "Params"]
@@ -37,7 +37,7 @@ class Hub:
     """One Hub as one account sees it. Every failure leaves as one of our errors.
 
     Args:
-        signer: The endpoint and the token.
+        credential: The endpoint and the token.
         retry: How requests are tried again; what the settings say if None.
         timeout: Seconds that the Hub may be silent within one request; the setting's if None.
 
@@ -46,27 +46,32 @@ class Hub:
         retry: The policy in force.
         timeout: The timeout in force.
         account: The account's name once it is known, for messages.
+        credential: As given.
 
     Raises:
         ConfigError: The endpoint is no address, or holds a password.
     """
 
     def __init__(
-        self, signer: Signer, *, retry: RetryPolicy | None = None, timeout: float | None = None
+        self,
+        credential: Credential,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: float | None = None,
     ) -> None:
         settings = load_settings()
-        _check_endpoint(signer.endpoint)
-        self.endpoint = signer.endpoint
+        _check_endpoint(credential.endpoint)
+        self.endpoint = credential.endpoint
         self.retry = retry or RetryPolicy(attempts=settings.retry_attempts)
         self.timeout = timeout or settings.timeout
         self.account: str | None = None
         self.is_offline = settings.offline
-        self._signer = signer
+        self.credential = credential
 
     @property
     def has_token(self) -> bool:
         """Whether requests carry a token."""
-        return self._signer.token is not None
+        return self.credential.token is not None
 
     @functools.cached_property
     def api(self) -> HfApi:
@@ -75,7 +80,7 @@ class Hub:
 
         return HfApi(
             endpoint=self.endpoint,
-            token=self._signer.token or False,  # False: never another token that lies around
+            token=self.credential.token or False,  # False: never another token that lies around
             library_name="hfl-repo",
             library_version=__version__,
         )
@@ -88,7 +93,7 @@ class Hub:
         build: Any = utils.build_hf_headers  # type: ignore[attr-defined]  # not in an __all__
         return dict(
             build(
-                token=self._signer.token or False,
+                token=self.credential.token or False,
                 library_name="hfl-repo",
                 library_version=__version__,
             )
@@ -287,7 +292,7 @@ class Hub:
         return error_for(Answer.of(response), target, self._viewer())
 
     def _viewer(self) -> Viewer:
-        source = self._signer.source if self.has_token else None
+        source = self.credential.place if self.has_token else None
         return Viewer(self.endpoint, source, self.account)
 
     def _unreachable(self, error: Exception) -> NetworkError:

@@ -8,9 +8,9 @@ from typing import Any, Mapping
 
 from hfl_repo._target import RepoType
 
-__all__ = ["RepoInfo", "info_from", "time_of"]
+__all__ = ["ARCHIVE_KEY", "RepoInfo", "info_from", "time_of"]
 
-ARCHIVE_KEY = "hfl_archived"
+ARCHIVE_KEY = "hfl_archived"  # in a card: the visibility before it was put away
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ class Life(Cards):
             if missing_ok:
                 return
             raise RepoNotFoundError(
-                target.repo_id, repo_type=self.repo_type, account=self._account.name
+                target.repo_id, repo_type=self.repo_type, account=self._identity.name
             )
         if found.repo_id != target.repo_id:
             raise ConfirmationError(found.repo_id, action="deleted")
@@ -214,7 +214,7 @@ class Life(Cards):
             found = self._look(repo_id)
             if found is None:
                 raise RepoNotFoundError(
-                    repo_id, repo_type=self.repo_type, account=self._account.name
+                    repo_id, repo_type=self.repo_type, account=self._identity.name
                 )
             if made:
                 _check_visibility(found, private)
@@ -230,7 +230,7 @@ class Life(Cards):
         """Return whether we made it: False when somebody else was faster."""
         namespace, _, name = target.repo_id.partition("/")
         body: dict[str, object] = {"name": name, "type": self.repo_type}
-        if namespace != self._account.name:
+        if namespace != self._identity.name:
             body["organization"] = namespace
         if private is not None:
             body.update(self._hub.visibility_payload(private=private))

@@ -55,7 +55,7 @@ class Lists(RepoBase):
             >>> [repo.repo_id for repo in RepoManager().list()]
             ['ann/digits']
         """
-        who = self._account.name if author is None else author
+        who = self._identity.name if author is None else author
         return self._found({"author": who}, tags, license, sort, limit)
 
     def search(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from hfl_repo._life import Life
+from hfl_repo._archive import Archive
+from hfl_repo._attributes import Attributes
+from hfl_repo._listing import Lists
+from hfl_repo._permissions import Rights
+from hfl_repo._storage import Storage
 from hfl_repo._transfer import Transfers
 
 __all__ = ["RepoManager"]
 
 
-class RepoManager(Life, Transfers):
+class RepoManager(Transfers, Archive, Attributes, Storage, Rights, Lists):
     """A repository on a Hub. Nothing is asked or sent before a method is called.
 
     Args:

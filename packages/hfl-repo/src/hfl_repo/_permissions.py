@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from hfl_core.errors import AuthError, NotFoundError, PermissionDeniedError
+from hfl_repo._account import refusal
 from hfl_repo._base import RepoBase
 from hfl_repo.errors import RepoNotFoundError
 
@@ -52,12 +53,12 @@ class Rights(RepoBase):
         if not self._hub.has_token:
             reason = "Nobody is signed in, and visitors may only read."
             return Permissions(read=True, write=False, admin=False, reason=reason)
-        namespace, _, name = target.repo_id.partition("/")
-        refusal = self._account.refusal(namespace, name) or self._refusal_by_hub()
-        if refusal is not None:
-            reason = f"{refusal[:1].upper()}{refusal[1:]}."
+        account = self._identity
+        clause = refusal(account, target.repo_id) or self._refusal_by_hub()
+        if clause is not None:
+            reason = f"{clause[:1].upper()}{clause[1:]}."
             return Permissions(read=True, write=False, admin=False, reason=reason)
-        account = self._account
+        namespace = target.repo_id.partition("/")[0]
         if namespace == account.name:
             reason = f"{account.name!r} owns the namespace {namespace!r}."
             return Permissions(read=True, write=True, admin=True, reason=reason)

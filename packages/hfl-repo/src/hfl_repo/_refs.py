@@ -22,6 +22,7 @@ import itertools
 from typing import Any, Iterator, Literal
 
 from hfl_core.errors import ConflictError, PermissionDeniedError, ValidationError
+from hfl_repo._account import check_contributor
 from hfl_repo._base import RepoBase
 from hfl_repo._info import time_of
 from hfl_repo._names import check_ref_name
@@ -242,7 +243,7 @@ class References(RepoBase):
                 f"{title!r} is too short for the title of a pull request.",
                 hint="Say in a few words what changes.",
             )
-        self._account.check_contributor(self.repo_id)
+        check_contributor(self._identity, self.repo_id)
         target = self._target
         body = {"title": title.strip(), "description": description, "pullRequest": True}
         # Sent once: a second attempt after a lost answer would open a second one.
@@ -279,12 +280,15 @@ class References(RepoBase):
         *,
         message: str | None = None,
         exist_ok: bool,
+        even_if_archived: bool = False,
     ) -> Ref:
         check_ref_name(name, kind)
         commit = self._head(revision)
         found = self._find(kind, name)
         if found is None:
             self._check_writable()
+            if not even_if_archived:
+                self._check_open()
             target = self._target.at(revision)
             body: dict[str, Any] = {"startingPoint": commit}
             path = target.api("branch", name)
