@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hfl_repo._cards import CardUpdate as CardUpdate
     from hfl_repo._info import RepoInfo as RepoInfo
     from hfl_repo._manager import RepoManager as RepoManager
+    from hfl_repo._transfer._plan import Change as Change
+    from hfl_repo._transfer._report import TransferReport as TransferReport
     from hfl_repo.errors import CardConflictError as CardConflictError
     from hfl_repo.errors import ConfirmationError as ConfirmationError
     from hfl_repo.errors import EntryNotFoundError as EntryNotFoundError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from hfl_repo.errors import RepoExistsError as RepoExistsError
     from hfl_repo.errors import RepoNotFoundError as RepoNotFoundError
     from hfl_repo.errors import RevisionNotFoundError as RevisionNotFoundError
+    from hfl_repo.errors import TransferTimeoutError as TransferTimeoutError
     from hfl_repo.errors import UnsafeUploadError as UnsafeUploadError
     from hfl_repo.errors import UploadConflictError as UploadConflictError
     from hfl_repo.errors import VisibilityMismatchError as VisibilityMismatchError
@@ -38,6 +41,7 @@ _EXPORTS = {
     "Card": "._cards",
     "CardConflictError": ".errors",
     "CardUpdate": "._cards",
+    "Change": "._transfer._plan",
     "ConfirmationError": ".errors",
     "EntryNotFoundError": ".errors",
     "GatedRepoError": ".errors",
@@ -50,6 +54,8 @@ _EXPORTS = {
     "RepoManager": "._manager",
     "RepoNotFoundError": ".errors",
     "RevisionNotFoundError": ".errors",
+    "TransferReport": "._transfer._report",
+    "TransferTimeoutError": ".errors",
     "UnsafeUploadError": ".errors",
     "UploadConflictError": ".errors",
     "VisibilityMismatchError": ".errors",

@@ -6,7 +6,7 @@ import inspect
 import sys
 from typing import Any, Callable
 
-__all__ = ["raised_by_transport", "visibility_payload"]
+__all__ = ["raised_by_transport", "streamed_body", "visibility_payload"]
 
 
 def raised_by_transport(http_error: type[Exception]) -> type[Exception]:
@@ -25,6 +25,18 @@ def raised_by_transport(http_error: type[Exception]) -> type[Exception]:
         sys.modules[http_error.__module__], "RequestException", http_error
     )
     return found
+
+
+def streamed_body(session: Any) -> str:
+    """Return under which name a session takes a body that is sent piece by piece.
+
+    Args:
+        session: A session of requests, or a client of httpx or httpx2.
+
+    Returns:
+        The name of the argument.
+    """
+    return "content" if "content" in inspect.signature(session.request).parameters else "data"
 
 
 def visibility_payload(create_repo: Callable[..., Any], *, private: bool) -> dict[str, object]:

@@ -11,13 +11,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    TypeVar,
+    Union,
+)
 from urllib.parse import urlsplit
 
 from hfl_core import RetryPolicy, __version__, get_logger, load_settings, redact
 from hfl_core.errors import AuthError, ConfigError, HflError, NetworkError, ValidationError
 from hfl_repo._answer import Answer
-from hfl_repo._compat import raised_by_transport, visibility_payload
+from hfl_repo._compat import raised_by_transport, streamed_body, visibility_payload
 from hfl_repo._translate import Viewer, error_for
 
 if TYPE_CHECKING:
@@ -84,6 +94,13 @@ class Hub:
             library_name="hfl-repo",
             library_version=__version__,
         )
+
+    @property
+    def library(self) -> Any:
+        """huggingface_hub itself, for the few things that `HfApi` does not offer."""
+        import huggingface_hub
+
+        return huggingface_hub
 
     @functools.cached_property
     def headers(self) -> dict[str, str]:
@@ -163,6 +180,9 @@ class Hub:
         params: Params | None = None,
         json: object | None = None,
         form: Mapping[str, Any] | None = None,
+        content: Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        is_signed: bool = False,
         timeout: float | None = None,
     ) -> Answer:
         """Send one request, for callers that have to know whether an attempt came before.
@@ -174,6 +194,9 @@ class Hub:
             params: The query.
             json: A body to be sent as JSON.
             form: A body to be sent as a form.
+            content: A body that is sent piece by piece; it has a length.
+            headers: More headers. Another server gets no others.
+            is_signed: Whether the address carries its own permission, and no token is to go there.
             timeout: Seconds that the Hub may be silent; the Hub's own if None.
 
         Returns:
@@ -188,11 +211,15 @@ class Hub:
         url = path if "://" in path else f"{self.endpoint}{path}"
         body = {"json": json, "data": form}
         session: Any = get_session()  # of requests or of httpx2
+        if content is not None:
+            body[streamed_body(session)] = content
+        is_ours = not is_signed and _origin(url) == _origin(self.endpoint)
+        own = self.headers if is_ours else {}
         with self.translated(target):
             response = session.request(
                 method,
                 url,
-                headers=self.headers,
+                headers={**own, **(headers or {})},
                 params=params,
                 timeout=timeout or self.timeout,
                 **{name: value for name, value in body.items() if value is not None},
@@ -228,6 +255,20 @@ class Hub:
             answer = self.send("GET", following, target)
 
     @contextlib.contextmanager
+    def without_bars(self) -> Iterator[None]:
+        """Keep huggingface_hub's own progress bars off the terminal during a block."""
+        utils, constants = self.library.utils, self.library.constants
+        # Bars that were asked for by HF_HUB_DISABLE_PROGRESS_BARS=0 cannot be switched off.
+        if utils.are_progress_bars_disabled() or constants.HF_HUB_DISABLE_PROGRESS_BARS is False:
+            yield
+            return
+        utils.disable_progress_bars()
+        try:
+            yield
+        finally:
+            utils.enable_progress_bars()
+
+    @contextlib.contextmanager
     def translated(self, target: Target | None = None) -> Iterator[None]:
         """Turn what huggingface_hub and its HTTP library raise into our errors.
 
@@ -249,12 +290,18 @@ class Hub:
             raise ValidationError(redact(str(error))) from error
         except errors.OfflineModeIsEnabled as error:
             raise _offline() from error
+        except errors.LocalEntryNotFoundError as error:  # nobody answered, and it is not here
+            raise NetworkError(redact(str(error).split("\n", 1)[0])) from error
         except errors.LocalTokenNotFoundError as error:
             raise AuthError("No token was found.", hint="Sign in with: hfl auth login") from error
         except raised_by_transport(_base_of(errors.HfHubHTTPError)) as error:
             raise self._unreachable(error) from error
         except (ConnectionError, TimeoutError) as error:  # what hf_xet raises
             raise self._unreachable(error) from error
+        except RuntimeError as error:  # hf_xet's other errors, and huggingface_hub around its own
+            if isinstance(error.__cause__, errors.HfHubHTTPError):
+                raise self._refused(error.__cause__, target) from error
+            raise NetworkError(f"The transfer failed: {redact(str(error))}.") from error
 
     def patient_with(self, kind: type[HflError]) -> RetryPolicy:
         """Return the policy for work that is begun anew when somebody else was faster.

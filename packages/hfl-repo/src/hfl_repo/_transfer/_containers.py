@@ -11,20 +11,34 @@ import pickletools
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Callable, Iterator, Mapping
+from typing import IO, Any, Callable, Iterator, Mapping, Protocol
 
-__all__ = ["PICKLE", "TooLargeInsideError", "UnreadableInsideError", "opened_inside", "pickled_pairs"]
+__all__ = [
+    "PICKLE",
+    "Readable",
+    "TooLargeInsideError",
+    "UnreadableInsideError",
+    "opened_inside",
+    "pickled_pairs",
+]
 
 # Beyond that, an archive is there to fill a disk or to waste time.
 _MOST_TIMES, _ALWAYS_FINE = 1000, 1 << 30
 _LARGEST_PICKLE = 64 << 20
 PICKLE = tuple(bytes([0x80, version]) for version in range(2, 6))
-_COMPRESSED: Mapping[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
+_COMPRESSED: Mapping[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": lambda file: bz2.BZ2File(file),
     b"\xfd7zXZ\x00": lambda file: lzma.LZMAFile(file),
 }
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
+class Readable(Protocol):
+    """What can be read from the start to the end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read at most so many bytes; none at the end."""
 
 
 class TooLargeInsideError(Exception):
@@ -35,7 +49,7 @@ class UnreadableInsideError(Exception):
     """It cannot be unpacked: it is damaged or encrypted."""
 
 
-def opened_inside(source: Path, head: bytes) -> Iterator[tuple[str, IO[bytes]]]:
+def opened_inside(source: Path, head: bytes) -> Iterator[tuple[str, Readable]]:
     """Open what a file holds in compressed form, one thing at a time.
 
     What is stored without compression is seen in the file itself.
@@ -111,17 +125,14 @@ def _is_pickle(member: zipfile.ZipInfo) -> bool:
     return member.filename.endswith((".pkl", ".pickle"))
 
 
-class _Limited(io.RawIOBase):
+class _Limited:
     """Reads what is compressed, as long as it stays reasonable."""
 
-    def __init__(self, inside: IO[bytes], limit: int) -> None:
+    def __init__(self, inside: Readable, limit: int) -> None:
         self._inside = inside
         self._left = limit
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         try:
             data = self._inside.read(size)
         except _BROKEN as error:

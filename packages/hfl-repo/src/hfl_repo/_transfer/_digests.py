@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import Callable, Iterable, Mapping, Sequence
+from typing import Callable, Mapping, Sequence
 
 from hfl_core.errors import ConflictError
 from hfl_repo._transfer._digest_cache import DigestCache
@@ -97,7 +97,8 @@ def digest_files(
                 if is_settled:
                     cache.put(file.key, (digests.sha256, digests.git_sha1))
         finally:
-            _cancel(running)
+            for future in running:
+                future.cancel()
             cache.flush()
     return Hashed(found, read)
 
@@ -146,8 +147,3 @@ def _is_settled(key: FileKey, looked_at: int) -> bool:
     changed = key.mtime_ns if os.name == "nt" else key.ctime_ns
     slack = 2_100_000_000 if changed % 1_000_000_000 == 0 else 50_000_000
     return looked_at - changed > slack
-
-
-def _cancel(running: Iterable[concurrent.futures.Future[object]]) -> None:
-    for future in running:
-        future.cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from pathlib import Path
-from typing import IO, Callable, Iterable, Iterator, Sequence
+from typing import Callable, Iterable, Iterator, Sequence
 
 from hfl_core import get_logger, redact
 from hfl_repo._transfer import _containers, _local_paths, _secrets
@@ -73,12 +74,7 @@ def inspect_file(path: str, source: Path) -> Iterator[Finding]:
     Yields:
         What must not leave the machine, at most some twenty things.
     """
-    count = 0
-    for finding in _inspect(path, source):
-        yield finding
-        count += 1
-        if count >= _MOST_FINDINGS:
-            return
+    yield from itertools.islice(_inspect(path, source), _MOST_FINDINGS)
 
 
 def _inspect(path: str, source: Path) -> Iterator[Finding]:
@@ -99,7 +95,9 @@ def _inspect(path: str, source: Path) -> Iterator[Finding]:
         _LOG.warning("What is inside %s could not be looked at: %s", path, error)
 
 
-def _look_into(path: str, name: str, file: IO[bytes], size: int | None) -> Iterator[Finding]:
+def _look_into(
+    path: str, name: str, file: _containers.Readable, size: int | None
+) -> Iterator[Finding]:
     """Look at a stream: all of it for shapes, and the start of it for what it says by name."""
     start = 0
     lines = 0

@@ -35,7 +35,7 @@ def checked_path(path: str) -> str:
     Raises:
         ValidationError: It leads elsewhere, or is none that the Hub takes.
     """
-    problem = path_problem(path) if isinstance(path, str) else "it is no text"
+    problem = path_problem(path)
     if problem is not None:
         raise ValidationError(
             f"{path!r} cannot be a path in a repository: {problem}.",

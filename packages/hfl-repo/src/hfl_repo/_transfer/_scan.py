@@ -154,7 +154,9 @@ class _Walk:
     def files(self) -> Iterator[tuple[str, FileKey]]:
         return self._folder(self._root, "", (self._root,))
 
-    def _folder(self, place: str, prefix: str, above: Sequence[str]) -> Iterator[tuple[str, FileKey]]:
+    def _folder(
+        self, place: str, prefix: str, above: Sequence[str]
+    ) -> Iterator[tuple[str, FileKey]]:
         with os.scandir(place) as listing:
             entries = list(listing)
         for entry in entries:
@@ -169,7 +171,9 @@ class _Walk:
             elif self._taken.takes(name):
                 status = entry.stat()
                 if stat.S_ISREG(status.st_mode):
-                    yield name, _key_of(status if entry.is_symlink() else os.stat(entry.path))  # noqa: PTH116  # on Windows an entry knows no inode
+                    yield name, _key_of(
+                        status if entry.is_symlink() else os.stat(entry.path)
+                    )  # noqa: PTH116  # on Windows an entry knows no inode
                 else:
                     self._note(Finding(name, "special", "it is a pipe, a socket or a device"))
 

@@ -154,7 +154,9 @@ def _judged(line: str, position: int, *, is_assigned: bool = False) -> Hit | Non
     if mark < 0 or masked == line:
         return None
     value = _taken_out(line, masked)
-    if _PLACEHOLDER.search(value.strip("\"'@ ").rpartition(":")[2]) or (is_assigned and not _is_literal(value, line)):
+    if _PLACEHOLDER.search(value.strip("\"'@ ").rpartition(":")[2]) or (
+        is_assigned and not _is_literal(value, line)
+    ):
         return None
     start = max(0, mark - 32)
     return Hit(position, masked[start : mark + len(_MASK)].strip())
