@@ -171,7 +171,7 @@ class Hub:
         self._check_online()
         return (retry or self.retry).call(self.send_once, method, path, target, **request)
 
-    def send_once(
+    def send_once(  # noqa: PLR0913  # what a request consists of
         self,
         method: str,
         path: str,
@@ -290,18 +290,12 @@ class Hub:
             raise ValidationError(redact(str(error))) from error
         except errors.OfflineModeIsEnabled as error:
             raise _offline() from error
-        except errors.LocalEntryNotFoundError as error:  # nobody answered, and it is not here
-            raise NetworkError(redact(str(error).split("\n", 1)[0])) from error
         except errors.LocalTokenNotFoundError as error:
             raise AuthError("No token was found.", hint="Sign in with: hfl auth login") from error
         except raised_by_transport(_base_of(errors.HfHubHTTPError)) as error:
             raise self._unreachable(error) from error
         except (ConnectionError, TimeoutError) as error:  # what hf_xet raises
             raise self._unreachable(error) from error
-        except RuntimeError as error:  # hf_xet's other errors, and huggingface_hub around its own
-            if isinstance(error.__cause__, errors.HfHubHTTPError):
-                raise self._refused(error.__cause__, target) from error
-            raise NetworkError(f"The transfer failed: {redact(str(error))}.") from error
 
     def patient_with(self, kind: type[HflError]) -> RetryPolicy:
         """Return the policy for work that is begun anew when somebody else was faster.

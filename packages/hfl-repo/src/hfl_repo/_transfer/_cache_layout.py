@@ -29,9 +29,7 @@ def cache_folder() -> Path:
     if explicit:
         return Path(os.path.expandvars(explicit)).expanduser()
     general = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or os.path.join(
-        general, "huggingface"
-    )  # noqa: PTH118  # has "~"
+    home = os.environ.get("HF_HOME") or os.path.join(general, "huggingface")  # has "~"
     return Path(os.path.expandvars(home)).expanduser() / "hub"
 
 

@@ -207,7 +207,5 @@ class Download:
 
 
 def _existing(path: Path) -> Path:
-    absolute = Path(
-        os.path.abspath(path)
-    )  # noqa: PTH100  # resolve() would follow a link at the end
+    absolute = Path(os.path.abspath(path))  # resolve() would follow a link at the end
     return next(parent for parent in (absolute, *absolute.parents) if parent.is_dir())

@@ -7,6 +7,7 @@ Hub's own ("multipart").
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
@@ -173,9 +174,8 @@ def _send(
         else:
             parts = []
             for number, start, size in _parts(file, int(header["chunk_size"])):
-                etag = patience.call(
-                    lambda: put(header[str(number)], start, size)
-                )  # noqa: B023  # called at once
+                address = header[str(number)]
+                etag = patience.call(functools.partial(put, address, start, size))
                 parts.append({"partNumber": number, "etag": etag})
             body = {"oid": file.sha256, "parts": parts}
             headers = {"Accept": _LFS, "Content-Type": _LFS}

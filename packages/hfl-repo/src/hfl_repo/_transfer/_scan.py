@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import stat
 from pathlib import Path
 from typing import Iterator, Sequence
 
@@ -76,9 +75,12 @@ class Scan:
     is_folder: bool = True
 
 
-def file_key(source: Path | int) -> FileKey:
-    """Look at a file, or at an open one."""
-    return _key_of(os.stat(source))  # noqa: PTH116  # a descriptor has no Path
+def file_key(source: Path) -> FileKey:
+    """Look at a file."""
+    status = source.stat()
+    return FileKey(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
 
 
 def scan(path: Path, path_in_repo: str | None, taken: PathFilter, allowed: Allowed) -> Scan:
@@ -169,11 +171,8 @@ class _Walk:
                 real = os.path.realpath(entry.path)
                 yield from self._folder(entry.path, f"{name}/", (*above, real))
             elif self._taken.takes(name):
-                status = entry.stat()
-                if stat.S_ISREG(status.st_mode):
-                    yield name, _key_of(
-                        status if entry.is_symlink() else os.stat(entry.path)
-                    )  # noqa: PTH116  # on Windows an entry knows no inode
+                if entry.is_file():
+                    yield name, file_key(Path(entry.path))  # on Windows an entry knows no inode
                 else:
                     self._note(Finding(name, "special", "it is a pipe, a socket or a device"))
 
@@ -196,9 +195,3 @@ class _Walk:
             return can_pass
         self.findings.append(finding)
         return False
-
-
-def _key_of(status: os.stat_result) -> FileKey:
-    return FileKey(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )

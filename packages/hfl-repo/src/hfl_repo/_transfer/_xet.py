@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from hfl_core import RetryPolicy
-from hfl_core.errors import NotFoundError
+from hfl_core import RetryPolicy, redact
+from hfl_core.errors import NetworkError, NotFoundError
 from hfl_repo._transfer._objects import LargeFile
 
 if TYPE_CHECKING:
@@ -65,19 +65,22 @@ def send_by_xet(hub: Hub, target: Target, files: Sequence[LargeFile], *, create_
         HflError: Whatever went wrong; what has arrived is found by the next attempt.
     """
     prepared = _prepared_type(hub)
-    with hub.without_bars():
-        hub.call(
-            lambda api: api.preupload_lfs_files(
+
+    def send(api: Any) -> None:
+        try:
+            api.preupload_lfs_files(
                 target.repo_id,
                 additions=[prepared(file) for file in files],
                 repo_type=target.repo_type,
                 revision=target.revision,
                 create_pr=create_pr,
                 free_memory=False,
-            ),
-            target,
-            retry=RetryPolicy(attempts=1),
-        )
+            )
+        except RuntimeError as error:  # what hf_xet raises besides ConnectionError and TimeoutError
+            raise NetworkError(f"Xet could not send the files: {redact(str(error))}.") from error
+
+    with hub.without_bars():
+        hub.call(send, target, retry=RetryPolicy(attempts=1))
 
 
 def _prepared_type(hub: Hub) -> Any:
