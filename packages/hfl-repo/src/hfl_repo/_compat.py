@@ -6,7 +6,7 @@ import inspect
 import sys
 from typing import Any, Callable
 
-__all__ = ["raised_by_transport", "visibility_payload"]
+__all__ = ["body_argument", "raised_by_transport", "visibility_payload"]
 
 
 def raised_by_transport(http_error: type[Exception]) -> type[Exception]:
@@ -43,3 +43,8 @@ def visibility_payload(create_repo: Callable[..., Any], *, private: bool) -> dic
     if "visibility" in inspect.signature(create_repo).parameters:
         return {"visibility": "private" if private else "public"}
     return {"private": private}
+
+
+def body_argument(session: Any) -> str:
+    """Return under which name a session takes a raw body: ``data`` of requests, ``content`` of httpx."""
+    return "data" if hasattr(session, "mount") else "content"
