@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterable, Optional
 
+from hfl_core.errors import ConfigError
 from hfl_localhub._access import Access, authenticate, check_content, check_repo
 from hfl_localhub._accounts import Accounts
 from hfl_localhub._buckets import BucketRegister, BucketRoutes
@@ -106,6 +107,11 @@ def open_services(  # the parts that outlive a restart come from outside
     if state is None:
         state = {"format": _FORMAT, "key": secrets.token_hex(32)}
         write_json(state_path, state, mode=0o600)
+    if state["format"] != _FORMAT:
+        raise ConfigError(
+            f"{root} was written in format {state['format']}, this version reads {_FORMAT}.",
+            hint="Use the newer version of hfl-localhub, or another folder.",
+        )
     accounts = Accounts(root / "accounts.json", clock)
     repos = Repositories(root)
     blobs = BlobStore(root)
