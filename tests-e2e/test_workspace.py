@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-SCRIPTS = [ROOT / ".dev" / name for name in ("need", "python", "requirements", "uv")]
+SCRIPTS = [ROOT / ".dev" / name for name in ("need", "oldest", "python", "requirements", "uv")]
 
 
 def lint_imports(copy: Path) -> subprocess.CompletedProcess[str]:

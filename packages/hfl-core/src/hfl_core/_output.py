@@ -110,7 +110,9 @@ class Output:
         if self.format == "yaml":
             import yaml
 
-            echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip("\n"))
+            # The dumper in C is ten times as fast; a build of PyYAML may lack it.
+            dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+            echo(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True).rstrip("\n"))
             return
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         if not _can_encode(text):
@@ -192,7 +194,7 @@ def _say(prefix: str, text: str, *, style: str = "") -> None:
     if prefix and style and use_color(sys.stderr):
         from rich.text import Text
 
-        console(sys.stderr).print(Text(prefix, style=style) + Text(safe), soft_wrap=True)
+        console(sys.stderr).print(Text.assemble((prefix, style), safe), soft_wrap=True)
         return
     echo(f"{prefix}{safe}", sys.stderr)
 

@@ -53,17 +53,18 @@ _URL_QUERY = re.compile(
     r"[^&\s\"'<>#]+"
 )
 
-# A name, what separates it from its value, and the value.
-_ASSIGNMENT = re.compile(
+# A name and what separates it from its value: `NAME=`, `"name": `, `--name `.
+_NAME = re.compile(
     r"""(?<![A-Za-z0-9_.-])
     (?P<name>[A-Za-z0-9_.-]{1,80})
-    (?P<between>\\?["']?\s{0,8}(?:=>|:=|:(?![:/])|=(?![=]))\s{0,8}|(?<=[a-z])\s+(?=[^\s-]))
-    (?P<value>
-        \\"(?:[^"\\]|\\(?!"))*\\"     # a quoted string inside a quoted string
+    (?:\\?["']?\s{0,8}(?:=>|:=|:(?![:/])|=(?!=))\s{0,8}|(?P<gap>[ \t]{1,8}(?!-)))""",
+    re.VERBOSE,
+)
+_VALUE = re.compile(
+    r"""\\"(?:[^"\\]|\\(?!"))*\\"     # a quoted string inside a quoted string
       | [rbu]?"(?:[^"\\\n]|\\.)*"
       | [rbu]?'(?:[^'\\\n]|\\.)*'
-      | [^\s,;&)\]}"'\\]+
-    )""",
+      | [^\s,;&)\]}"'\\]+""",
     re.VERBOSE,
 )
 _YAML_PASSWORD = re.compile(
@@ -132,7 +133,7 @@ def redact(text: str) -> str:
     text = _BEARER.sub(rf"\1\2{MASK}", text)
     text = _AUTHORIZATION.sub(_mask_authorization, text)
     text = _YAML_PASSWORD.sub(rf"\1{MASK}", text)
-    text = _ASSIGNMENT.sub(_mask_assignment, text)
+    text = _mask_assignments(text)
     return _mask_homes(text)
 
 
@@ -167,17 +168,40 @@ def _secrecy(name: str) -> int:
     return 2 if _TOKEN_OWNERS.search(normalized) else 1
 
 
-def _mask_assignment(match: Match[str]) -> str:
-    name, between, value = match.group("name", "between", "value")
-    secrecy = _secrecy(name)
-    if not secrecy or (between.isspace() and not name.startswith("--")):
-        return match.group()
+def _mask_assignments(text: str) -> str:
+    # A loop and not one substitution: the value of a harmless name may hold a secret one, as in
+    # `env: HF_TOKEN=…`, so only masked values are stepped over.
+    parts: list[str] = []
+    copied = position = 0
+    while True:
+        name = _NAME.search(text, position)
+        if name is None:
+            return "".join([*parts, text[copied:]])
+        position = name.end("name")
+        value = _VALUE.match(text, name.end()) if _may_hold_a_secret(name) else None
+        if value is None:
+            continue
+        masked = _masked(value.group(), name)
+        if masked is not None:
+            parts += [text[copied : value.start()], masked]
+            copied = position = value.end()
+
+
+def _may_hold_a_secret(name: Match[str]) -> bool:
+    if name.group("gap") and not name.group("name").startswith("--"):
+        return False
+    return _secrecy(name.group("name")) > 0
+
+
+def _masked(value: str, name: Match[str]) -> str | None:
     opening, inner, closing = _unquote(value)
     if not inner or _NOT_A_VALUE.fullmatch(inner):
-        return match.group()
-    if secrecy == 1 and _is_harmless(inner, is_bare=not closing, is_prose=":" in between):
-        return match.group()
-    return f"{name}{between}{opening}{MASK}{closing}"
+        return None
+    if _secrecy(name.group("name")) == 1:
+        is_prose = not closing and ":" in name.group()[len(name.group("name")) :]
+        if _is_harmless(inner, is_prose=is_prose):
+            return None
+    return f"{opening}{MASK}{closing}"
 
 
 def _unquote(value: str) -> tuple[str, str, str]:
@@ -188,10 +212,10 @@ def _unquote(value: str) -> tuple[str, str, str]:
     return "", value, ""
 
 
-def _is_harmless(value: str, *, is_bare: bool, is_prose: bool) -> bool:
+def _is_harmless(value: str, *, is_prose: bool) -> bool:
     if _NUMBER.fullmatch(value) or _SPECIAL_TOKEN.fullmatch(value):
         return True
-    return is_bare and is_prose and _PLAIN_WORD.fullmatch(value) is not None  # "token: expired"
+    return is_prose and _PLAIN_WORD.fullmatch(value) is not None  # "token: expired"
 
 
 def _mask_authorization(match: Match[str]) -> str:
@@ -204,9 +228,9 @@ def _mask_homes(text: str) -> str:
     own = _own_home()
     if own is not None:
         text = own.sub("~", text)
+    text = _WINDOWS_HOME.sub("~", text)
     text = _POSIX_HOME.sub("~", text)
-    text = _ROOT_HOME.sub("~", text)
-    return _WINDOWS_HOME.sub("~", text)
+    return _ROOT_HOME.sub("~", text)
 
 
 def _own_home() -> Pattern[str] | None:

@@ -86,7 +86,7 @@ def find_project_file(directory: Path) -> Path | None:
     """
     for folder in _upwards(directory):
         candidate = folder / PROJECT_FILE
-        if candidate.is_file():
+        if _is_there(candidate):
             return candidate
     return None
 
@@ -122,15 +122,22 @@ def _upwards(directory: Path) -> Iterator[Path]:
         if folder != directory and _is_everybodys(folder):
             return
         yield folder
-        if folder == home or (folder / ".git").exists():
+        if folder == home or _is_there(folder / ".git"):
             return
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a folder on the way up that this user may not look into
+        return False
 
 
 def _is_everybodys(folder: Path) -> bool:
     try:
         return os.name == "posix" and bool(folder.stat().st_mode & stat.S_IWOTH)
-    except OSError:
-        return True
+    except OSError:  # it does not exist yet, or nothing in it could be read either
+        return False
 
 
 def _toml_layer(path: Path) -> _Layer:

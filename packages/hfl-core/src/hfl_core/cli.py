@@ -179,7 +179,7 @@ def _complain(text: str, *, prefix: str = "", style: str = "bold red") -> None:
     if prefix and use_color(sys.stderr):
         from rich.text import Text
 
-        console(sys.stderr).print(Text(prefix, style=style) + Text(safe, style=""), soft_wrap=True)
+        console(sys.stderr).print(Text.assemble((prefix, style), safe), soft_wrap=True)
         return
     echo(f"{prefix}{safe}", sys.stderr)
 

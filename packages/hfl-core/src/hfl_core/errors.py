@@ -71,7 +71,12 @@ class HflError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with positional arguments only, which breaks errors
         # that cross a process boundary when a subclass takes keyword-only ones.
-        return (_rebuild, (type(self), self.args, self.__dict__))
+        attributes = dict(self.__dict__)
+        if isinstance(self, OSError):  # these live in the C object and not in __dict__
+            attributes.update(
+                {name: getattr(self, name) for name in ("errno", "strerror", "filename")}
+            )
+        return (_rebuild, (type(self), self.args, attributes))
 
 
 def _rebuild(
@@ -79,7 +84,8 @@ def _rebuild(
 ) -> HflError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__dict__.update(attributes)
+    for name, value in attributes.items():
+        setattr(error, name, value)
     return error
 
 

@@ -80,11 +80,11 @@ class HubApp:
             await mount(receive, noting_send)
         except ClientDisconnect:
             return
-        except Exception as error:  # as below
+        except Exception as error:
             if started:  # what was promised can't be kept: the server cuts the connection
                 raise
-            expected = isinstance(error, HubError)
-            response = refusal(error if expected else _unexpected(error, Request(scope)))
+            known = error if isinstance(error, HubError) else _unexpected(error, Request(scope))
+            response = refusal(known)
             response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
             await response(scope, receive, send)
 

@@ -20,7 +20,7 @@ from hfl_localhub._repos import Repositories
 from hfl_localhub._requests import RequestLog
 from hfl_localhub._signing import Signer
 from hfl_localhub._store import BlobStore
-from hfl_localhub._xet import XetService
+from hfl_localhub._xet import GRACE, GarbageReport, XetService
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -72,6 +72,18 @@ class Services:
             with self.blobs.lock:
                 if not self.repos.holders(sha256):
                     self.blobs.delete(sha256)
+
+    def collect_garbage(self, *, grace: float = GRACE) -> GarbageReport:
+        """Remove from the content store what no repository and no bucket holds.
+
+        Args:
+            grace: What was uploaded in the last so many seconds stays.
+        """
+        return self.xet.collect_garbage(
+            live_xet_hashes=self.buckets.register.live_xet_hashes(),
+            live_sha256s={record.sha256 for repo in self.repos for record in repo.lfs},
+            grace=grace,
+        )
 
     @property
     def endpoint(self) -> str:
@@ -143,4 +155,6 @@ def open_services(  # the parts that outlive a restart come from outside
     xet = XetService(context)
     context.xet_hash = xet.xet_hash
     buckets = BucketRoutes(context, xet, BucketRegister(root / "buckets" / "register.sqlite"))
-    return Services(root, context, accounts, repos, options, xet, buckets)
+    services = Services(root, context, accounts, repos, options, xet, buckets)
+    services.collect_garbage()
+    return services

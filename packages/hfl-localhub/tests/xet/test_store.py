@@ -140,6 +140,15 @@ def test_a_blob_that_came_another_way_has_no_xet_hash(store):
     assert store.service.xet_hash("not a digest") is None
 
 
+def test_a_file_that_was_deleted_for_good_is_not_offered_any_more(store):
+    store.add_file(CHUNKS, SHA256)
+    store.context.blobs.delete(SHA256)
+    assert store.service.xet_hash(SHA256) is None
+    store.add_shard(whole_file(CHUNKS, SHA256))
+    assert store.context.blobs.path(SHA256).read_bytes() == DATA
+    assert store.service.xet_hash(SHA256) is not None
+
+
 def test_the_empty_file_is_always_there(store):
     empty = "0" * 64
     assert store.service.size(empty) == 0
@@ -226,6 +235,17 @@ def test_an_unknown_file_is_not_found(store):
     with pytest.raises(XetNotFoundError):
         store.read("1" * 64)
     assert store.service.size("1" * 64) is None
+
+
+def test_a_bucket_upload_cannot_say_what_a_sha256_is(store):
+    """Buckets name files by Xet hash, so nobody would check it."""
+    store.add_xorb(CHUNKS)
+    shard = pack_shard(whole_file(CHUNKS, "ab" * 32))
+    bucket = Scope("bucket", "ann/bucket", "write")
+    assert store.service.add_shard(io.BytesIO(shard), bucket) == 1
+    assert store.read(_hashing.to_text(file_hash(CHUNKS))) == DATA
+    assert store.service.xet_hash("ab" * 32) is None
+    assert not store.context.blobs.has(SHA256)
 
 
 # What is refused leaves nothing behind.
@@ -449,6 +469,8 @@ def test_clients_start_from_nothing_after_something_was_removed(store):
     store.add_file(CHUNKS)
     before = store.service.cas_url
     assert Store(store.root).service.cas_url == before
+    store.collect(grace=3600)
+    assert store.service.cas_url == before
     store.collect()
     assert store.service.cas_url != before
     assert Store(store.root).service.cas_url == store.service.cas_url
@@ -472,6 +494,27 @@ def test_a_kill_anywhere_while_collecting_loses_no_live_file(tmp_path):
         again.collect(hashes=[live])
         assert again.read(live) == DATA
         assert not again.service.xet_hash(SHA256)
+        if not was_killed:
+            break
+    assert 5 < count < 99
+
+
+@pytest.mark.torture
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that can be copied")
+def test_a_kill_anywhere_while_uploading_leaves_a_store_that_takes_it_again(tmp_path):
+    for count in range(100):
+        root = tmp_path / f"{count}"
+        root.mkdir()
+        store = Store(root)
+        was_killed = dies_at_change(count, functools.partial(store.add_file, CHUNKS, SHA256))
+        again = Store(root)
+        name = _hashing.to_text(file_hash(CHUNKS))
+        if again.service.size(name) is not None:
+            assert again.read(name) == DATA
+            assert again.context.blobs.path(SHA256).read_bytes() == DATA
+        assert again.add_file(CHUNKS, SHA256) == name
+        assert again.read(name) == DATA
+        assert again.service.xet_hash(SHA256) == name
         if not was_killed:
             break
     assert 5 < count < 99

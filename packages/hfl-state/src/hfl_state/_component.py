@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import abc
-import logging
 from typing import Any, Dict, List, Mapping, Sequence
 
-from hfl_core import IncompatibleStateError
+from hfl_core import IncompatibleStateError, get_logger
 
-logger = logging.getLogger("hfl.state")
+logger = get_logger(__name__)
 
 FORMAT = 1
 """The version of every state dict that this package writes."""

@@ -43,6 +43,7 @@ class EpochOrder:
         self._samples = samples
         self._batch_size = batch_size
         self._is_cheap = is_cheap
+        self._fingerprint: Optional[str] = None
         if samples is None:
             self._length = len(batches)
         else:
@@ -67,11 +68,19 @@ class EpochOrder:
             The same text for the same order. Of a range or a permutation, whose seed is known,
             only the ends are looked at.
         """
+        if self._fingerprint is None:  # every save asks, and an epoch may have millions of samples
+            self._fingerprint = self._digest()
+        return self._fingerprint
+
+    def _digest(self) -> str:
+        digest = hashlib.blake2b(f"{self._length} {self._batch_size}".encode(), digest_size=16)
+        if isinstance(self._samples, array):
+            digest.update(self._samples)
+            return digest.hexdigest()
         if self._is_cheap and self._length > 2 * _EDGE:
             numbers = itertools.chain(range(_EDGE), range(self._length - _EDGE, self._length))
         else:
             numbers = itertools.chain(range(self._length))
-        digest = hashlib.blake2b(str(self._length).encode(), digest_size=16)
         for number in numbers:
             digest.update(repr(self[number]).encode())
         return digest.hexdigest()

@@ -127,5 +127,8 @@ def _restore_optimizer(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
     for key, parameter in _pairs(saved["param_groups"], optimizer):
         live: Dict[str, Any] = optimizer.state.get(parameter, {})
         for name, value in saved["state"].get(key, {}).items():
-            if _is_tensor_pair(value, live.get(name)) and value.dtype != live[name].dtype:
+            # Nor may the run go on in the saved tensors, which torch takes over where it can.
+            if _is_tensor_pair(value, live.get(name)) and (
+                value.dtype != live[name].dtype or value.data_ptr() == live[name].data_ptr()
+            ):
                 live[name] = value.detach().to(device=live[name].device, copy=True)

@@ -1,7 +1,11 @@
-"""The state of one random generator as bytes and numbers, and back."""
+"""The state of one random generator as text and numbers, and back.
+
+Bytes are written as text because torch 2.4 refuses bytes with ``weights_only=True``.
+"""
 
 from __future__ import annotations
 
+import base64
 import random
 from typing import Any, Dict, List, Mapping
 
@@ -9,32 +13,61 @@ import numpy as np
 import torch
 
 from hfl_core import ConfigError
+from hfl_state._component import is_count
 
 _WORD = np.dtype("<u4")
+_MARK = "base64:"
 
 
-def tensor_to_bytes(state: torch.Tensor) -> bytes:
+def to_text(data: bytes) -> str:
+    """Write bytes as text.
+
+    Args:
+        data: Any bytes.
+
+    Returns:
+        A mark and their base64 form.
+    """
+    return _MARK + base64.b64encode(data).decode("ascii")
+
+
+def from_text(text: str) -> bytes:
+    """Read what `to_text` returned.
+
+    Args:
+        text: The marked text.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        ValueError: It is not such text.
+    """
+    return base64.b64decode(text[len(_MARK) :], validate=True)
+
+
+def tensor_to_text(state: torch.Tensor) -> str:
     """Copy a torch generator's state out of its tensor.
 
     Args:
         state: A tensor of bytes.
 
     Returns:
-        The same bytes.
+        The same bytes as text.
     """
-    return state.cpu().numpy().tobytes()
+    return to_text(state.cpu().numpy().tobytes())
 
 
-def bytes_to_tensor(state: bytes) -> torch.Tensor:
+def text_to_tensor(state: str) -> torch.Tensor:
     """Make the tensor that torch's generators want.
 
     Args:
-        state: What `tensor_to_bytes` returned.
+        state: What `tensor_to_text` returned.
 
     Returns:
         A tensor of bytes.
     """
-    return torch.frombuffer(bytearray(state), dtype=torch.uint8)
+    return torch.frombuffer(bytearray(from_text(state)), dtype=torch.uint8)
 
 
 def encode_python(state: Any) -> Dict[str, Any]:
@@ -47,7 +80,11 @@ def encode_python(state: Any) -> Dict[str, Any]:
         Plain values.
     """
     version, words, gauss = state
-    return {"version": version, "words": np.asarray(words, _WORD).tobytes(), "gauss": gauss}
+    return {
+        "version": version,
+        "words": to_text(np.asarray(words, _WORD).tobytes()),
+        "gauss": gauss,
+    }
 
 
 def decode_python(saved: Mapping[str, Any]) -> Any:
@@ -59,7 +96,7 @@ def decode_python(saved: Mapping[str, Any]) -> Any:
     Returns:
         What ``random.setstate()`` takes.
     """
-    words = tuple(np.frombuffer(saved["words"], _WORD).tolist())
+    words = tuple(np.frombuffer(from_text(saved["words"]), _WORD).tolist())
     return (saved["version"], words, saved["gauss"])
 
 
@@ -70,7 +107,7 @@ def encode_numpy(state: Mapping[str, Any]) -> Dict[str, Any]:
         state: Nested mappings of numbers, strings and arrays.
 
     Returns:
-        The same with every array as bytes and a dtype.
+        The same with every array as text and a dtype.
     """
     return {str(key): _encode_numpy_value(value) for key, value in state.items()}
 
@@ -80,7 +117,7 @@ def _encode_numpy_value(value: Any) -> Any:
         return encode_numpy(value)
     if isinstance(value, np.ndarray):
         little = value.astype(value.dtype.newbyteorder("<"))
-        return {"dtype": little.dtype.str, "bytes": little.tobytes()}
+        return {"dtype": little.dtype.str, "array": to_text(little.tobytes())}
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -99,9 +136,9 @@ def decode_numpy(saved: Mapping[str, Any]) -> Dict[str, Any]:
 def _decode_numpy_value(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    if set(value) == {"dtype", "bytes"}:
+    if set(value) == {"dtype", "array"}:
         dtype = np.dtype(value["dtype"])
-        return np.frombuffer(value["bytes"], dtype).astype(dtype.newbyteorder("="))
+        return np.frombuffer(from_text(value["array"]), dtype).astype(dtype.newbyteorder("="))
     return decode_numpy(value)
 
 
@@ -142,7 +179,7 @@ class GeneratorState:
         return {
             "kind": "torch",
             "device": generator.device.type,
-            "state": tensor_to_bytes(generator.get_state()),
+            "state": tensor_to_text(generator.get_state()),
         }
 
     def write(self, saved: Mapping[str, Any]) -> None:
@@ -159,7 +196,7 @@ class GeneratorState:
         elif isinstance(generator, random.Random):
             generator.setstate(decode_python(state))
         else:
-            generator.set_state(bytes_to_tensor(state["state"]))
+            generator.set_state(text_to_tensor(state["state"]))
 
     def scratch(self) -> GeneratorState:
         """Make another generator of the same kind, to try a state on.
@@ -209,11 +246,12 @@ def shape_problems(saved: Any, live: Any, path: str) -> List[str]:
             for key in live
             for problem in shape_problems(saved[key], live[key], f"{path}/{key}")
         ]
-    if isinstance(live, bytes):
-        if not isinstance(saved, bytes) or len(saved) != len(live):
-            return [f"The state of {path} has another size."]
-        return []
+    if isinstance(live, str) and live.startswith(_MARK):
+        is_like = isinstance(saved, str) and saved.startswith(_MARK) and len(saved) == len(live)
+        return [] if is_like else [f"The state of {path} has another size."]
     if isinstance(live, str):
         return [] if saved == live else [f"{path} was {saved!r} and is {live!r} now."]
+    if isinstance(live, int):
+        return [] if is_count(saved, 0) else [f"The state of {path} is not a count."]
     numbers = (int, float, type(None))  # a left-over Gaussian is there or not
     return [] if isinstance(saved, numbers) else [f"The state of {path} is not a number."]

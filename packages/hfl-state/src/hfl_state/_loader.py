@@ -85,6 +85,7 @@ class ResumableLoader(Component):
         self.batch = 0
         self.last_batch_size = 0
         self._order: Optional[EpochOrder] = None
+        self._checked: Optional[EpochOrder] = None
         self._is_repeatable = is_known_order(loader)
         self._generator = torch.Generator()
         self._upcoming = UpcomingBatches(is_seeding=loader.num_workers > 0)
@@ -227,9 +228,10 @@ class ResumableLoader(Component):
             for name, here in self._shape().items()
             if saved[name] != here
         ]
+        self._checked = None
         if problems or saved["batch"] == 0:
             return problems
-        order = self._order_of(saved["seed"], saved["epoch"])
+        order = self._checked = self._order_of(saved["seed"], saved["epoch"])
         if saved["batch"] >= len(order):
             return [f"Its batch is {saved['batch']}, but an epoch has {len(order)} batches."]
         if saved["order"] != order.fingerprint():
@@ -251,7 +253,10 @@ class ResumableLoader(Component):
                 self.loader.num_workers,
             )
         self.seed, self.epoch, self.batch = saved["seed"], saved["epoch"], saved["batch"]
-        self._order = self._turn = None
+        # Where it was checked it is the order that was saved, so it can be gone back to: no need to
+        # ask the sampler a second and a third time.
+        self._order, self._checked, self._turn = self._checked, None, None
+        self._is_repeatable = self._is_repeatable or self._order is not None
 
     def __repr__(self) -> str:
         return f"ResumableLoader({self._sampler_name}, epoch={self.epoch}, batch={self.batch})"

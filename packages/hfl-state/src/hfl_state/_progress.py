@@ -44,8 +44,8 @@ class Progress(Component):
         self.pending = 0
         self.best: Dict[str, BestMetric] = {}
 
-    def begin(self, accumulate: int) -> None:
-        """Note with how many batches per step the run goes on.
+    def announce(self, accumulate: int) -> None:
+        """Warn when the run goes on with another number of batches per step.
 
         Args:
             accumulate: Batches per step.
@@ -56,22 +56,24 @@ class Progress(Component):
                 self.accumulate,
                 accumulate,
             )
-        self.accumulate = accumulate
 
-    def count(self, samples: int, *, ends_epoch: bool, epochs: int | None) -> None:
+    def count(
+        self, samples: int, *, ends_epoch: bool, accumulate: int, is_last_epoch: bool
+    ) -> None:
         """Count a batch that is about to be handed out.
 
         Args:
             samples: Its size.
             ends_epoch: Whether it is the last of its epoch.
-            epochs: After how many epochs the training ends, if it is that which ends it.
+            accumulate: Batches per step.
+            is_last_epoch: Whether training ends with this epoch, and with it the last group.
         """
+        self.accumulate = accumulate
         self.batch += 1
         self.samples += samples
         self.epoch += ends_epoch
         self.pending += 1
-        is_last = epochs is not None and self.epoch >= epochs
-        if self.pending >= self.accumulate or is_last:
+        if self.pending >= accumulate or (ends_epoch and is_last_epoch):
             self.step += 1
             self.pending = 0
 

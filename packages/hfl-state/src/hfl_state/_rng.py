@@ -11,20 +11,20 @@ import torch
 from hfl_state._component import FORMAT, Component, format_problems
 from hfl_state._generator_state import (
     GeneratorState,
-    bytes_to_tensor,
     decode_numpy,
     decode_python,
     encode_numpy,
     encode_python,
     legacy_state,
     shape_problems,
-    tensor_to_bytes,
+    tensor_to_text,
+    text_to_tensor,
 )
 
 _FIELDS: Dict[str, Any] = {
     "python": Mapping,
     "numpy": Mapping,
-    "torch": bytes,
+    "torch": str,
     "cuda": (list, tuple),
     "mps": (list, tuple),
     "xpu": (list, tuple),
@@ -37,8 +37,8 @@ class RngState(Component):
     """Save and restore every global random stream, and generators of your own.
 
     Covers Python's ``random``, NumPy's legacy global stream, torch on the CPU and on every CUDA,
-    XPU and MPS device, and the generators that are registered by name. The state is bytes and
-    numbers only: it holds no tensor and no array, and fits into one JSON file.
+    XPU and MPS device, and the generators that are registered by name. The state is text and
+    numbers only: it holds no tensor, array or bytes, and fits into one JSON file.
 
     A state is tried out on scratch generators before any stream is moved.
 
@@ -74,13 +74,13 @@ class RngState(Component):
         """Return where all streams stand; nothing is drawn.
 
         Returns:
-            Bytes and numbers.
+            Text and numbers.
         """
         return {
             "format": FORMAT,
             "python": encode_python(random.getstate()),
             "numpy": encode_numpy(legacy_state(np.random)),
-            "torch": tensor_to_bytes(torch.get_rng_state()),
+            "torch": tensor_to_text(torch.get_rng_state()),
             **{kind: _read_devices(kind) for kind in _ACCELERATORS},
             "generators": {name: each.read() for name, each in self._generators.items()},
         }
@@ -117,8 +117,12 @@ class RngState(Component):
                 decode_python(saved["python"])
             ),
             "numpy": lambda: np.random.RandomState().set_state(decode_numpy(saved["numpy"])),
-            "torch": lambda: torch.Generator().set_state(bytes_to_tensor(saved["torch"])),
+            "torch": lambda: torch.Generator().set_state(text_to_tensor(saved["torch"])),
         }
+        for kind in _ACCELERATORS:
+            for index, state in enumerate(saved[kind]):
+                device = torch.Generator(device=kind if kind == "mps" else f"{kind}:{index}")
+                trials[f"{kind}:{index}"] = _writing(GeneratorState(device), {"state": state})
         for name, each in self._generators.items():
             scratch, state = each.scratch(), saved["generators"][name]
             trials[f"generator {name!r}"] = _writing(scratch, state)
@@ -133,7 +137,7 @@ class RngState(Component):
     def _apply(self, saved: Mapping[str, Any]) -> None:
         random.setstate(decode_python(saved["python"]))
         np.random.set_state(decode_numpy(saved["numpy"]))
-        torch.set_rng_state(bytes_to_tensor(saved["torch"]))
+        torch.set_rng_state(text_to_tensor(saved["torch"]))
         for kind in _ACCELERATORS:
             _write_devices(kind, saved[kind])
         for name, each in self._generators.items():
@@ -144,28 +148,28 @@ def _writing(generator: GeneratorState, state: Mapping[str, Any]) -> Callable[[]
     return lambda: generator.write(state)
 
 
-def _read_devices(kind: str) -> List[bytes]:
+def _read_devices(kind: str) -> List[str]:
     if kind == "mps":
         is_there = torch.backends.mps.is_available()
-        return [tensor_to_bytes(torch.mps.get_rng_state())] if is_there else []
+        return [tensor_to_text(torch.mps.get_rng_state())] if is_there else []
     module = getattr(torch, kind)
     return (
-        [tensor_to_bytes(state) for state in module.get_rng_state_all()]
+        [tensor_to_text(state) for state in module.get_rng_state_all()]
         if module.is_available()
         else []
     )
 
 
-def _write_devices(kind: str, states: List[bytes]) -> None:
+def _write_devices(kind: str, states: List[str]) -> None:
     if not states:
         return
     if kind == "mps":
-        torch.mps.set_rng_state(bytes_to_tensor(states[0]))
+        torch.mps.set_rng_state(text_to_tensor(states[0]))
     else:
-        getattr(torch, kind).set_rng_state_all([bytes_to_tensor(state) for state in states])
+        getattr(torch, kind).set_rng_state_all([text_to_tensor(state) for state in states])
 
 
-def _device_problems(kind: str, saved: List[Any], live: List[bytes]) -> List[str]:
+def _device_problems(kind: str, saved: List[Any], live: List[str]) -> List[str]:
     if len(saved) != len(live):
         return [
             f"It was saved with {len(saved)} {kind.upper()} device(s), here there are {len(live)}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ def seeded_samplers(sampler: Any, seed: int) -> Iterator[None]:
     """
     undo: List[Callable[[], None]] = []
     try:
-        for number, (_, generator) in enumerate(_generators(sampler, "", set())):
+        for number, generator in enumerate(_generators(sampler, set())):
             undo.append(_seed(generator, derive_seed(seed, number)))
         yield
     finally:
@@ -40,7 +40,7 @@ def seeded_samplers(sampler: Any, seed: int) -> Iterator[None]:
             restore()
 
 
-def _generators(sampler: Any, path: str, seen: set[int]) -> Iterator[Tuple[str, Any]]:
+def _generators(sampler: Any, seen: set[int]) -> Iterator[Any]:
     if id(sampler) in seen:
         return
     seen.add(id(sampler))
@@ -48,9 +48,9 @@ def _generators(sampler: Any, path: str, seen: set[int]) -> Iterator[Tuple[str, 
         if isinstance(value, _GENERATORS):
             if id(value) not in seen:
                 seen.add(id(value))
-                yield f"{path}.{name}", value
+                yield value
         elif isinstance(value, Sampler) or name in _NESTED:
-            yield from _generators(value, f"{path}.{name}", seen)
+            yield from _generators(value, seen)
 
 
 def _seed(generator: Any, seed: int) -> Callable[[], None]:

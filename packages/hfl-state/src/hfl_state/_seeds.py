@@ -53,7 +53,11 @@ def isolated_randomness(seed: int) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    python, numpy, torch_ = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    python, numpy, torch_ = (
+        random.getstate(),
+        np.random.get_state(legacy=False),
+        torch.get_rng_state(),
+    )
     try:
         random.seed(seed)
         np.random.seed(seed % _NUMPY_SEEDS)

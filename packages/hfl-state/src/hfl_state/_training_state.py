@@ -39,8 +39,10 @@ class TrainingState:
         scaler: The gradient scaler.
         loader: A map-style DataLoader, wrapped into a `ResumableLoader`, or one of these.
         early_stopping: Ends `batches` once it has stopped.
-        seed: Seeds Python, NumPy and torch now, and is what the data order follows from. None leaves
-            the streams where they are and lets the order follow from ``torch.initial_seed()``.
+        seed: Seeds Python, NumPy and torch now, and is what the data order follows from. The model's
+            initial weights were drawn before: call ``torch.manual_seed`` ahead of it for these. None
+            leaves the streams where they are and lets the order follow from
+            ``torch.initial_seed()``.
         rng: The random streams to save, where generators of your own belong to them.
         more: Anything else with ``state_dict`` and ``load_state_dict``, under names of your own. None
             is left out.
@@ -234,27 +236,33 @@ class TrainingState:
         self._refuse_second_run()
         self._is_running = True
         try:
-            self._progress.begin(accumulate)
+            self._progress.announce(accumulate)
             while not self._is_done(steps, epochs):
-                if len(loader) == 0:
-                    raise ConfigError(
-                        "An epoch of this loader has no batches.",
-                        hint="Look at the dataset's length, the batch size and drop_last.",
-                    )
+                is_empty = True
                 for batch in loader:
+                    is_empty = False
                     self._progress.count(
-                        loader.last_batch_size, ends_epoch=loader.is_epoch_start, epochs=epochs
+                        loader.last_batch_size,
+                        ends_epoch=loader.is_epoch_start,
+                        accumulate=accumulate,
+                        is_last_epoch=self.epoch + 1 == epochs,
                     )
                     yield batch
                     # Asked before the next batch is fetched, which may draw random numbers.
                     if self._is_done(steps, epochs):
                         return
+                if is_empty:
+                    raise ConfigError(
+                        "An epoch of this loader has no batches.",
+                        hint="Look at the dataset's length, the batch size and drop_last.",
+                    )
         finally:
             self._is_running = False
 
     def _is_done(self, steps: Optional[int], epochs: Optional[int]) -> bool:
-        if any(isinstance(e, EarlyStopping) and e.stopped for e in self.components().values()):
-            return True
+        stopping = [e for e in self.components().values() if isinstance(e, EarlyStopping)]
+        if self.is_step_boundary and any(each.stopped for each in stopping):
+            return True  # not inside a group, whose gradients would be left over
         return self.step >= steps if steps is not None else self.epoch >= (epochs or 0)
 
     def components(self) -> Dict[str, Any]:
@@ -379,17 +387,9 @@ def _resumable(
     if loader is None or isinstance(loader, ResumableLoader):
         return loader
     # A generator that the user gave to the loader is the more specific wish.
-    return ResumableLoader(loader, seed=None if loader_has_generator(loader) else seed)
+    return ResumableLoader(loader, seed=None if _has_generator(loader) else seed)
 
 
-def loader_has_generator(loader: Any) -> bool:
-    """Tell whether the user gave a loader or its sampler a generator.
-
-    Args:
-        loader: A DataLoader.
-
-    Returns:
-        Whether one is there.
-    """
+def _has_generator(loader: Any) -> bool:
     owners = (loader, getattr(loader, "sampler", None))
     return any(getattr(owner, "generator", None) is not None for owner in owners)

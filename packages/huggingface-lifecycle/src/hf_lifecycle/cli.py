@@ -12,7 +12,7 @@ from hfl_core.cli import Output, format_option, main_for
 __all__ = ["demo", "main"]
 
 
-@click.command()
+@click.command(short_help="Kill a training, resume it, compare every bit.")
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
@@ -30,8 +30,8 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
 
     A small network learns 1,797 handwritten digits in a process that is killed three times: twice
     in the middle of an epoch and once in the middle of a save. Each time it starts again and goes
-    on. Then the same training runs undisturbed, and the two final checkpoints are compared bit by
-    bit. The exit code says whether they are the same.
+    on. The same training runs beside it undisturbed, and in the end the two final checkpoints are
+    compared bit by bit. The exit code says whether they are the same.
     """
     from hf_lifecycle._demo.report import require_identical, show
     from hf_lifecycle._demo.spectator import Spectator

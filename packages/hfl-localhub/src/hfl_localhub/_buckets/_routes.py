@@ -63,12 +63,15 @@ class BucketRoutes:
         context: What the Hub's parts share.
         service: Has the files' bytes.
         register: Has the buckets.
+
+    Attributes:
+        register: The buckets.
     """
 
     def __init__(self, context: HubContext, service: XetService, register: BucketRegister) -> None:
         self._context = context
         self._service = service
-        self._register = register
+        self.register = register
         self._access = BucketAccess(context, register)
 
     def routes(self) -> List[Route]:
@@ -97,7 +100,7 @@ class BucketRoutes:
         start = request.query_params.get("cursor", "")
         found = [
             bucket
-            for bucket in await run_in_threadpool(self._register.in_namespace, namespace)
+            for bucket in await run_in_threadpool(self.register.in_namespace, namespace)
             if can_read(identity, bucket) and search in bucket.name.lower() and bucket.name >= start
         ]
         shown = [bucket_json(bucket) for bucket in found[:PAGE]]
@@ -116,9 +119,7 @@ class BucketRoutes:
         private = private_of(payload) or False
         url = f"{self._context.endpoint()}/buckets/{namespace}/{name}"
         try:
-            self._register.create(
-                namespace, name, private=private, now=self._context.signer.clock()
-            )
+            self.register.create(namespace, name, private=private, now=self._context.signer.clock())
         except NameTakenError:
             raise conflict("You already created this bucket.", url=url) from None
         return answer({"url": url, "name": f"{namespace}/{name}"})
@@ -129,7 +130,7 @@ class BucketRoutes:
 
     @_following
     async def delete(self, request: Request) -> Response:
-        self._register.delete(self._access.bucket(request, "admin"))
+        self.register.delete(self._access.bucket(request, "admin"))
         return answer({})
 
     @_following
@@ -138,7 +139,7 @@ class BucketRoutes:
         private = private_of(await read_json(request))
         if private is None:
             raise bad_request("A bucket's settings are 'private' or 'visibility'.")
-        self._register.set_private(bucket, private=private)
+        self.register.set_private(bucket, private=private)
         return answer({"private": private})
 
     def move(self, request: Request, from_id: str, to_id: str) -> None:
@@ -156,7 +157,7 @@ class BucketRoutes:
         if not self._access.identity(request).can_write(namespace, name):
             raise forbidden(f"You have no right to create buckets in {namespace}.")
         try:
-            self._register.move(bucket, namespace, name)
+            self.register.move(bucket, namespace, name)
         except NameTakenError:
             raise conflict(f"There is a bucket {to_id} already.") from None
 
@@ -165,7 +166,7 @@ class BucketRoutes:
         bucket = self._access.bucket(request, "read")
         page = await run_in_threadpool(
             tree_page,
-            self._register,
+            self.register,
             bucket,
             request.path_params.get("prefix", ""),
             recursive=request.query_params.get("recursive", "").lower() in ("true", "1"),
@@ -182,14 +183,14 @@ class BucketRoutes:
         if len(paths) > PAGE:
             raise bad_request(f"At most {PAGE} paths may be asked for at once.")
         paths = [path for path in paths if _batch.is_unicode(path)]
-        files = await run_in_threadpool(self._register.files_at, bucket, paths)
+        files = await run_in_threadpool(self.register.files_at, bucket, paths)
         return answer([entry_json(file) for file in files])
 
     @_following
     async def batch(self, request: Request) -> Response:
         bucket = self._access.bucket(request, "write")
         operations = _batch.parse(await read_body(request))
-        executor = BatchExecutor(self._context, self._service, self._register)
+        executor = BatchExecutor(self._context, self._service, self.register)
         changes = await run_in_threadpool(executor.apply, request, bucket, operations)
         failed = [{"path": path, "error": error} for path, error in changes.failures]
         all_failed = bool(failed) and len(failed) == len(operations)
@@ -207,7 +208,7 @@ class BucketRoutes:
     async def resolve(self, request: Request) -> Response:
         bucket = self._access.bucket(request, "read")
         path = request.path_params["path"]
-        file = self._register.file(bucket, path)
+        file = self.register.file(bucket, path)
         if file is None:
             raise entry_not_found(path)
         refresh = f"{self._context.endpoint()}/api/buckets/{bucket.id}/xet-read-token"

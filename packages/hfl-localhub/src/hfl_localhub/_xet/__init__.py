@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, List
 
 from hfl_localhub._xet._errors import XetFormatError, XetNotFoundError, XetRangeError
+from hfl_localhub._xet._garbage import GarbageReport
 from hfl_localhub._xet._ranges import parse as parse_range
 from hfl_localhub._xet._routes import store_routes
-from hfl_localhub._xet._service import XetService
+from hfl_localhub._xet._service import GRACE, XetService
 from hfl_localhub._xet._token_routes import token_response, token_routes
 from hfl_localhub._xet._tokens import Scope
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from hfl_localhub._context import HubContext
 
 __all__ = [
+    "GRACE",
+    "GarbageReport",
     "Scope",
     "XetFormatError",
     "XetNotFoundError",

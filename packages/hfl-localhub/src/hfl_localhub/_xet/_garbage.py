@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Collection, NamedTuple, Set
+from typing import Callable, Collection, NamedTuple, Set
 
 from hfl_localhub._xet._dedup import ChunkIndex
 from hfl_localhub._xet._files import FileIndex
@@ -32,6 +32,7 @@ def collect(
     live_hashes: Collection[bytes],
     live_sha256s: Collection[bytes],
     unless_newer_than: float,
+    before_removal: Callable[[], None],
 ) -> GarbageReport:
     """Forget files that are not live, then remove the xorbs that no file needs.
 
@@ -46,15 +47,17 @@ def collect(
 
     with xorbs.collecting():
         forgotten = files.retain(is_live, unless_newer_than=unless_newer_than)
-        # All descriptions count, also those that a newer one hides: after a restart the other one
-        # may be found first.
+        # All descriptions count, also those that a newer one hides: after a restart the other
+        # one may be found first.
         needed: Set[bytes] = {segment.xorb for entry in files.all() for segment in entry.segments()}
-        removed = freed = 0
-        for digest in list(xorbs.all()):
-            if digest not in needed:
-                size = xorbs.remove(digest, unless_newer_than=unless_newer_than)
-                removed += bool(size)
-                freed += size
-    if removed:
+        unneeded = [
+            digest
+            for digest in xorbs.all()
+            if digest not in needed and xorbs.is_older(digest, unless_newer_than)
+        ]
+        if unneeded:
+            before_removal()
+        freed = [xorbs.remove(digest, unless_newer_than=unless_newer_than) for digest in unneeded]
+    if unneeded:
         chunks.forget()
-    return GarbageReport(forgotten, removed, freed)
+    return GarbageReport(forgotten, sum(map(bool, freed)), sum(freed))

@@ -26,7 +26,7 @@ class ShardIntake:
         self._files = files
         self._blobs = blobs
 
-    def accept(self, upload: BinaryIO, on_blob: Callable[[str], None]) -> int:
+    def accept(self, upload: BinaryIO, on_blob: Callable[[str], None] | None) -> int:
         """Check an uploaded shard and keep it.
 
         The plain bytes of a file are unpacked chunk by chunk, so memory does not grow with it.
@@ -34,7 +34,8 @@ class ShardIntake:
         Args:
             upload: The shard, seekable.
             on_blob: Called for each file with a sha256, when its plain bytes are there and
-                before anybody may remove them as unused.
+                before anybody may remove them as unused. None where sha256s mean nothing, as
+                in buckets: then nothing is unpacked, and they are forgotten unchecked.
 
         Returns:
             How many files it describes.
@@ -52,9 +53,12 @@ class ShardIntake:
                 count += 1
             # Only now, when nothing cheap to find is wrong, is anything unpacked.
             for entry in _entries(upload):
-                if entry.sha256 is not None:
+                if entry.sha256 is not None and on_blob is not None:
                     self._unpack(entry, entry.sha256.hex(), on_blob)
-            self._files.add(_entries(upload))
+            entries = _entries(upload)
+            if on_blob is None:
+                entries = (entry._replace(sha256=None) for entry in entries)
+            self._files.add(entries)
         return count
 
     def _check(self, entry: FileEntry) -> None:

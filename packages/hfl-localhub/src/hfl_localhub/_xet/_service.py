@@ -58,7 +58,9 @@ class XetService:
         return f"{self._context.endpoint()}/xet/{self._generation.current}"
 
     def xet_hash(self, sha256: str) -> str | None:
-        """Return the Xet hash of a file by its sha256, or None if it did not come this way.
+        """Return the Xet hash of a file by its sha256.
+
+        None if it did not come this way, or was deleted for good since.
 
         Args:
             sha256: The digest of the plain bytes, in hexadecimal.
@@ -67,7 +69,9 @@ class XetService:
             digest = self._files.xet_hash(bytes.fromhex(sha256))
         except ValueError:
             return None
-        return None if digest is None else _hashing.to_text(digest)
+        if digest is None or not self.blobs.has(sha256):
+            return None
+        return _hashing.to_text(digest)
 
     def sha256(self, xet_hash: str) -> str | None:
         """Return the sha256 of a file by its Xet hash, or None if its uploader gave none."""
@@ -117,7 +121,7 @@ class XetService:
         def note(sha256: str) -> None:
             self._context.record_upload(scope.repo_type, scope.repo_id, sha256)
 
-        count = self._intake.accept(upload, note)
+        count = self._intake.accept(upload, None if scope.repo_type == "bucket" else note)
         self._chunks.add_files(upload)
         return count
 
@@ -150,8 +154,6 @@ class XetService:
                 names it may be on its way.
         """
         with self._collecting:
-            # Before anything goes: a client that asks from now on starts from nothing.
-            self._generation.advance()
             return _garbage.collect(
                 self._xorbs,
                 self._files,
@@ -159,6 +161,8 @@ class XetService:
                 live_hashes={_digest(text) for text in live_xet_hashes},
                 live_sha256s={bytes.fromhex(text) for text in live_sha256s},
                 unless_newer_than=self._clock() - grace,
+                # Before anything goes: a client that asks from then on starts from nothing.
+                before_removal=self._generation.advance,
             )
 
     def _url_of(self, xorb: bytes, first: int, last: int) -> str:

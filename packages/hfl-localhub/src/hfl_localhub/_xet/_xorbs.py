@@ -87,6 +87,7 @@ class XorbStorage:
         upload.write(table.to_bytes())
         upload.flush()
         fsync_file(upload.fileno())
+        upload.close()  # some systems do not rename what is open
         target = self.path(digest)
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True)
@@ -140,15 +141,16 @@ class XorbStorage:
         with self._lock:
             if self._in_use is None or digest in self._in_use:
                 return 0
-            try:
-                status = path.stat()
-                if status.st_mtime > unless_newer_than:
-                    return 0
-                path.unlink()
-            except FileNotFoundError:
+            if not self.is_older(digest, unless_newer_than):
                 return 0
+            size = path.stat().st_size
+            path.unlink()
             self._tables.pop(digest, None)
-        return status.st_size
+        return size
+
+    def is_older(self, digest: bytes, moment: float) -> bool:
+        """Whether nobody has relied on a xorb since a moment."""
+        return self.path(digest).stat().st_mtime <= moment
 
     def all(self) -> Iterator[bytes]:
         """Iterate over the hashes of all xorbs."""

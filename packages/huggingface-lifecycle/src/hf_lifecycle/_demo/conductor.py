@@ -76,20 +76,22 @@ class Training:
     kills: list[Kill]
 
 
-def train_undisturbed(run: Path, log: Path, audience: Audience) -> Training:
-    """Train from the beginning to the end in one process.
+def see_to_the_end(training: TrainingProcess, run: Path, audience: Audience) -> Training:
+    """Follow a training that nobody disturbs.
 
     Args:
-        run: Where the checkpoints go.
-        log: Where the program's stderr goes.
+        training: The process, which may have been running for a while.
+        run: Where its checkpoints are.
         audience: Who is told.
 
     Returns:
         The training.
+
+    Raises:
+        HflError: The program failed.
     """
-    with TrainingProcess(run, log) as training:
-        audience.begin("Undisturbed", _start(training)["steps"])
-        return _finish(training, run, [], audience)
+    audience.begin("Undisturbed", _start(training)["steps"])
+    return _finish(training, run, [], audience)
 
 
 def train_with_kills(run: Path, log: Path, seed: int, audience: Audience) -> Training:
@@ -114,7 +116,7 @@ class _Conductor:
     def __init__(self, run: Path, log: Path, seed: int, audience: Audience) -> None:
         self._run = run
         self._log = log
-        self._moments = random.Random(seed)  # noqa: S311  # moments, not secrets
+        self._moments = random.Random(seed)  # noqa: S311  # nosec B311  # moments, not secrets
         self._audience = audience
         self._kills: list[Kill] = []
         self._last: Kill | None = None

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import hf_lifecycle as hfl
 
 SEED = 7
-STEPS = 600
+STEPS = 500
 BATCH_SIZE = 32
 SAVE_EVERY = 25
 
@@ -91,7 +91,7 @@ def train(directory: str) -> None:
     """Train to the end, or from wherever the last process was stopped.
 
     Args:
-        directory: Where the checkpoints are.
+        directory: Where the checkpoints go.
     """
     torch.manual_seed(SEED)
     torch.set_num_threads(1)  # a network this small gains nothing from more
