@@ -62,7 +62,9 @@ def test_serve_runs_until_it_is_told_to_stop(tmp_path, serving, hfl_hub, number)
     root = tmp_path / "hub dir"
     process = serving(root, "--user", "ann", "--org", "lab")
     exports = hfl_hub("env", "--root", str(root)).stdout
-    shell = f'{exports}\nprintf "%s\\n" "$HF_ENDPOINT" "$HF_TOKEN_PATH" "$HF_HOME" "${{HF_TOKEN-none}}"'
+    shell = (
+        f'{exports}\nprintf "%s\\n" "$HF_ENDPOINT" "$HF_TOKEN_PATH" "$HF_HOME" "${{HF_TOKEN-none}}"'
+    )
     output = subprocess.run(
         ["sh", "-euc", shell],
         env={"HF_TOKEN": "hf_public", "PATH": os.environ["PATH"]},

