@@ -312,3 +312,7 @@ def _day(moment: Any) -> str:
 
 
 main = main_for(auth)
+
+
+if __name__ == "__main__":
+    main()
