@@ -247,7 +247,7 @@ def test_the_old_huggingface_hub_or_the_hub_says_that_it_cannot_do_device_codes(
 
 
 def test_only_who_is_not_signed_in_is_asked(hub, ann, capsys):
-    from hfl_auth._interactive import ensure_signed_in
+    from hfl_auth.cli import ensure_signed_in
     from hfl_core.cli import Output
     from hfl_core.errors import AuthError
 
@@ -255,7 +255,7 @@ def test_only_who_is_not_signed_in_is_asked(hub, ann, capsys):
     with pytest.raises(AuthError, match="no terminal"):
         ensure_signed_in(manager, Output())
     manager.login(ann)
-    assert ensure_signed_in(manager, Output()) is None
+    assert ensure_signed_in(manager, Output()).name == "ann"
     assert f"Signed in at {hub.endpoint} as ann." in capsys.readouterr().err
 
 
