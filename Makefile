@@ -19,7 +19,7 @@ SYNC := $(UV) sync --quiet --locked --inexact --all-packages --all-extras
 RUN := $(UV) run --no-sync
 # Files that Hugging Face libraries keep in the home directory stay in the checkout, and no test sees a
 # token or a setting of the person who runs it.
-CLEAN_ENV := env -u HF_TOKEN -u HUGGING_FACE_HUB_TOKEN -u HF_ENDPOINT -u HFL_ENDPOINT -u HFL_PROFILE -u HFL_OFFLINE \
+CLEAN_ENV := env -u PYTHONDONTWRITEBYTECODE -u HF_TOKEN -u HUGGING_FACE_HUB_TOKEN -u HF_ENDPOINT -u HFL_ENDPOINT -u HFL_PROFILE -u HFL_OFFLINE \
 	HF_HOME="$(CURDIR)/.cache/huggingface" HF_HUB_DISABLE_TELEMETRY=1 XDG_CACHE_HOME="$(CURDIR)/.cache"
 TESTS := $(wildcard packages tests-e2e)
 PYTEST := python -m pytest -n $(WORKERS)
@@ -48,14 +48,14 @@ hooks: sync-lint  ## Install the git hooks (they call the targets below)
 ##@ Before a commit
 .PHONY: format lint types imports security bandit
 format: sync-lint  ## Rewrite the code as black, isort and ruff want it
-	@$(RUN) ruff check --quiet --fix --exit-zero .
+	@$(RUN) ruff check --quiet --fix --exit-zero --output-format concise .
 	@$(RUN) isort --quiet .
 	@$(RUN) black --quiet .
 
 lint: sync-lint  ## Check formatting (black, isort) and lint (ruff)
 	@$(RUN) black --quiet --check . || { $(RUN) black --check .; echo "Run: make format"; exit 1; }
 	@$(RUN) isort --check-only . || { echo "Run: make format"; exit 1; }
-	@$(RUN) ruff check --quiet .
+	@$(RUN) ruff check --quiet --output-format concise .
 	@echo "lint: clean"
 
 types: sync-lint  ## Check the types (mypy --strict)

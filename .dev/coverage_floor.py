@@ -39,7 +39,10 @@ def report(floor: float) -> int:
     environment = {**os.environ, "COVERAGE_FILE": str(DATA / "run")}
     coverage = [sys.executable, "-m", "coverage"]
     report_file = DATA / "coverage.json"
-    subprocess.run([*coverage, "combine", "--quiet"], check=True, cwd=ROOT, env=environment)
+    if any(DATA.glob("run.*")):  # none when the report is asked for again
+        subprocess.run(
+            [*coverage, "combine", "--append", "--quiet"], check=True, cwd=ROOT, env=environment
+        )
     subprocess.run(
         [*coverage, "json", "--quiet", "-o", report_file], check=True, cwd=ROOT, env=environment
     )

@@ -50,74 +50,91 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def contenders(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> Dict[str, Dict[str, Callable[[], object]]]:
-    """Name the ways to save and to restore; the first of each is the limit."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    flat = dict(model.state_dict())
-    for index, entry in state["optimizer"]["state"].items():
-        flat.update({f"{index}.{key}": value for key, value in entry.items()})
-    views = [memoryview(value.reshape(-1).view(torch.uint8).numpy()) for value in flat.values()]
-    number = iter(range(1, 1_000_000))
-    checkpoints = CheckpointManager(folder / "run", background=False)
-    background = CheckpointManager(folder / "background")
-    warm = [torch.empty_like(value) for value in flat.values()]
+class Contenders:
+    """The ways to save and to restore one training state.
 
-    def raw() -> None:
-        with (folder / "raw").open("wb", buffering=0) as file:
-            for view in views:
-                file.write(view)
+    Args:
+        folder: Where they write.
+        model: The model.
+        optimizer: Its optimizer, after a step.
+    """
+
+    def __init__(
+        self, folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.folder = folder
+        self.model, self.optimizer = model, optimizer
+        self.state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        self.flat = dict(model.state_dict())
+        for index, entry in self.state["optimizer"]["state"].items():
+            self.flat.update({f"{index}.{key}": value for key, value in entry.items()})
+        self.warm = [torch.empty_like(value) for value in self.flat.values()]
+        self.step = 0
+        self.checkpoints = CheckpointManager(folder / "run", background=False)
+        self.background = CheckpointManager(folder / "background")
+
+    def groups(self) -> Dict[str, Dict[str, Callable[[], object]]]:
+        """Title to name to action; the first of each group is the limit."""
+        return {
+            "save, durable": {
+                "raw write + fsync (limit)": self.raw,
+                "torch.save + fsync": self.torch_save,
+                "safetensors.save_file + fsync": self.safetensors_save,
+                "hfl-checkpoint, hashed": lambda: self.save(self.checkpoints),
+            },
+            "stall of a background save": {
+                "memcpy into warm buffers (limit)": self.copy,
+                "hfl-checkpoint": lambda: self.save(self.background),
+            },
+            "restore": {
+                "mmap + copy (limit, nothing verified)": self.mapped,
+                "torch.load + load_state_dict": self.torch_load,
+                "hfl-checkpoint, verified in full": self.restore,
+            },
+        }
+
+    def raw(self) -> None:
+        """Write the bytes of all tensors."""
+        with (self.folder / "raw").open("wb", buffering=0) as file:
+            for value in self.flat.values():
+                file.write(memoryview(value.reshape(-1).view(torch.uint8).numpy()))
             os.fsync(file.fileno())
 
-    def torch_save() -> None:
-        torch.save(state, folder / "torch.pt")
-        flush(folder / "torch.pt")
+    def torch_save(self) -> None:
+        """Save as most scripts do, and make it durable."""
+        torch.save(self.state, self.folder / "torch.pt")
+        flush(self.folder / "torch.pt")
 
-    def safetensors_save() -> None:
-        safetensors.torch.save_file(flat, folder / "flat.safetensors")
-        flush(folder / "flat.safetensors")
+    def safetensors_save(self) -> None:
+        """Save the tensors alone, and make them durable."""
+        safetensors.torch.save_file(self.flat, self.folder / "flat.safetensors")
+        flush(self.folder / "flat.safetensors")
 
-    def save() -> None:
-        checkpoints.save(next(number), model=model, optimizer=optimizer)
+    def save(self, checkpoints: CheckpointManager) -> None:
+        """Save a checkpoint."""
+        self.step += 1
+        checkpoints.save(self.step, model=self.model, optimizer=self.optimizer)
 
-    def copy() -> None:
-        for target, source in zip(warm, flat.values()):
+    def copy(self) -> None:
+        """Copy all tensors into memory that is there."""
+        for target, source in zip(self.warm, self.flat.values()):
             target.copy_(source)
 
-    def stall() -> None:
-        background.save(next(number), model=model, optimizer=optimizer)
-
-    def mapped() -> None:
-        mapping = safetensors.torch.load_file(folder / "flat.safetensors")
-        for key, target in zip(flat, warm):
+    def mapped(self) -> None:
+        """Map the tensors and copy them into memory that is there."""
+        mapping = safetensors.torch.load_file(self.folder / "flat.safetensors")
+        for key, target in zip(self.flat, self.warm):
             target.copy_(mapping[key])
 
-    def torch_load() -> None:
-        loaded = torch.load(folder / "torch.pt", weights_only=True)
-        model.load_state_dict(loaded["model"])
-        optimizer.load_state_dict(loaded["optimizer"])
+    def torch_load(self) -> None:
+        """Restore as most scripts do."""
+        loaded = torch.load(self.folder / "torch.pt", weights_only=True)
+        self.model.load_state_dict(loaded["model"])
+        self.optimizer.load_state_dict(loaded["optimizer"])
 
-    def restore() -> None:
-        checkpoints.restore(model=model, optimizer=optimizer)
-
-    return {
-        "save, durable": {
-            "raw write + fsync (limit)": raw,
-            "torch.save + fsync": torch_save,
-            "safetensors.save_file + fsync": safetensors_save,
-            "hfl-checkpoint, hashed": save,
-        },
-        "stall of a background save": {
-            "memcpy into warm buffers (limit)": copy,
-            "hfl-checkpoint": stall,
-        },
-        "restore": {
-            "mmap + copy (limit, nothing verified)": mapped,
-            "torch.load + load_state_dict": torch_load,
-            "hfl-checkpoint, verified in full": restore,
-        },
-    }
+    def restore(self) -> None:
+        """Restore the newest checkpoint, verified."""
+        self.checkpoints.restore(model=self.model, optimizer=self.optimizer)
 
 
 def main() -> None:
@@ -133,7 +150,7 @@ def main() -> None:
     versions += f"safetensors {safetensors.__version__}, numpy {numpy.__version__}"
     print(f"{options.mib} MiB of model and AdamW state, {options.rounds} rounds. {versions}\n")
     try:
-        for title, group in contenders(folder, model, optimizer).items():
+        for title, group in Contenders(folder, model, optimizer).groups().items():
             times: Dict[str, List[float]] = {name: [] for name in group}
             for turn in range(options.rounds + 1):
                 for name, action in group.items():

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 import hfl_core
-from hfl_core import lazy_exports
-from hfl_core._lazy import check_exports
+from hfl_core import check_exports, lazy_exports
 
 NAMES = {
     "AuthError",
     "ConfigError",
     "ConflictError",
+    "Digest",
     "DiskSpaceError",
+    "FileWriter",
+    "Files",
     "HflError",
     "IncompatibleStateError",
     "IntegrityError",
@@ -29,11 +31,19 @@ NAMES = {
     "Timer",
     "ValidationError",
     "__version__",
+    "check_exports",
     "configure_logging",
+    "digest_file",
     "get_logger",
     "lazy_exports",
     "load_settings",
+    "new_digest",
+    "read_secret",
     "redact",
+    "require_free_space",
+    "translated_os_errors",
+    "write_atomically",
+    "write_secret",
 }
 
 

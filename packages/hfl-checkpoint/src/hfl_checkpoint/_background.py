@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
-from typing import Callable
+import functools
+import os
+from typing import Callable, Set
 
 from hfl_checkpoint._checkpoint import Checkpoint
 
@@ -36,11 +39,43 @@ class PendingCheckpoint:
             TimeoutError: It was not committed in time; it still may be.
             HflError: What went wrong with the save.
         """
-        try:
-            return self._future.result(timeout)
-        except concurrent.futures.TimeoutError:
-            # The class is the built-in one only since Python 3.11.
-            raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.") from None
+        self.wait(timeout)
+        _unseen.discard(self)
+        return self._future.result()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the save has ended, well or not.
+
+        Args:
+            timeout: Seconds to wait at most; None waits as long as it takes.
+
+        Raises:
+            TimeoutError: It has not.
+        """
+        # Not Future.result(timeout): a save that fails with a TimeoutError looks the same there.
+        if not concurrent.futures.wait([self._future], timeout).done:
+            raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
+
+    def _forget_success(self, future: concurrent.futures.Future[Checkpoint]) -> None:
+        if future.exception() is None:
+            _unseen.discard(self)
+
+
+# Saves under way, and failed ones whose error nobody was told: a program may end without asking.
+_unseen: Set[PendingCheckpoint] = set()
+
+
+@functools.lru_cache(maxsize=None)
+def _ask_at_exit() -> None:
+    atexit.register(_raise_unseen)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_unseen.clear)  # no thread of a fork would finish them
+
+
+def _raise_unseen() -> None:
+    # Python prints what an exit handler raises.
+    for pending in list(_unseen):
+        pending.result()
 
 
 class BackgroundSaver:
@@ -58,22 +93,21 @@ class BackgroundSaver:
 
     def start(self, step: int, save: Callable[[], Checkpoint]) -> PendingCheckpoint:
         """Begin a save; the one before it must have been waited for."""
-        self._pending = PendingCheckpoint(step, self._executor.submit(save))
-        return self._pending
+        _ask_at_exit()
+        future = self._executor.submit(save)
+        pending = self._pending = PendingCheckpoint(step, future)
+        _unseen.add(pending)
+        future.add_done_callback(pending._forget_success)
+        return pending
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the save under way, and raise what went wrong with it, once."""
-        pending = self._pending
-        if pending is None:
+        if self._pending is None:
             return
-        try:
-            pending.result(timeout)
-        except TimeoutError:
-            raise
-        except BaseException:
-            self._pending = None
-            raise
-        self._pending = None
+        # Whoever interrupts the waiting does not end the save: it stays pending.
+        self._pending.wait(timeout)
+        pending, self._pending = self._pending, None
+        pending.result()
 
     def raise_error(self) -> None:
         """Raise what went wrong with a save that has ended, once."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Literal
+import contextlib
+from typing import TYPE_CHECKING, Dict, Iterator, List, Literal
 
 from hfl_checkpoint._find import Which, find, find_by
 from hfl_checkpoint._retention import ranked, require_mode
 from hfl_checkpoint._run import RunDirectory
 from hfl_checkpoint._verify import Level, verify
+from hfl_core import translated_os_errors
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
 
     from hfl_checkpoint._checkpoint import Checkpoint, VerifyReport
+    from hfl_checkpoint.errors import CheckpointDamagedError
 
 
 class Catalog:
@@ -41,10 +44,9 @@ class Catalog:
         """List the run's committed checkpoints, oldest first."""
         return self._run.scan().checkpoints
 
-    def committed_directories(self) -> List[Path]:
-        """The run's checkpoints and those whose manifest is damaged, so that nobody can tell whose they are."""
-        scan = self._run.scan()
-        return [item.path for item in scan.checkpoints] + [path for path, _ in scan.unreadable]
+    def unreadable(self) -> Dict[Path, CheckpointDamagedError]:
+        """Map the directories whose manifest is damaged, so that nobody can tell what they are, to the damage."""
+        return dict(self._run.scan().unreadable)
 
     def latest(self) -> Checkpoint | None:
         """The newest committed checkpoint, or None."""
@@ -52,7 +54,7 @@ class Catalog:
         return checkpoints[-1] if checkpoints else None
 
     def best(self, metric: str, mode: Literal["min", "max"] = "min") -> Checkpoint | None:
-        """The best checkpoint by a metric, or None when none has it; NaN is never best."""
+        """The best checkpoint by a metric, or None when none has it as a finite number."""
         require_mode(mode)
         best = ranked(self.checkpoints(), metric, mode)
         return best[0] if best else None
@@ -89,9 +91,19 @@ class Catalog:
 
         Raises:
             CheckpointNotFoundError: There is no such checkpoint.
+            CheckpointDamagedError: It names one whose manifest is damaged.
         """
         self.settle()
-        return find(which, self.checkpoints(), directory=str(self._run.path))
+        return self._find(which)
+
+    def _find(self, which: Which) -> Checkpoint:
+        scan = self._run.scan()
+        return find(
+            which,
+            scan.checkpoints,
+            directory=str(self._run.path),
+            unreadable=dict(scan.unreadable),
+        )
 
     def verify(self, which: Which = "latest", level: Level = "full") -> VerifyReport:
         """Compare a checkpoint with its manifest.
@@ -112,8 +124,8 @@ class Catalog:
 
         A label belongs to one checkpoint: giving it to another one takes it from the first.
         """
-        checkpoint = self.find(which)
-        with self._run.lock():
+        self.settle()  # before the lock, which a save under way needs
+        with self._locked(which) as checkpoint:
             pins = {
                 name: tuple(item for item in labels if item != label)
                 for name, labels in self._run.pins().items()
@@ -121,13 +133,20 @@ class Catalog:
             labels = pins.get(checkpoint.name, ())
             pins[checkpoint.name] = labels if label is None else (*labels, label)
             self._run.set_pins(pins)
-        return self.find(checkpoint)
+        return self._find(checkpoint)
 
     def unpin(self, which: Which) -> Checkpoint:
         """Take the pin and the labels from a checkpoint."""
-        checkpoint = self.find(which)
-        with self._run.lock():
+        self.settle()
+        with self._locked(which) as checkpoint:
             pins = self._run.pins()
             pins.pop(checkpoint.name, None)
             self._run.set_pins(pins)
-        return self.find(checkpoint)
+        return self._find(checkpoint)
+
+    @contextlib.contextmanager
+    def _locked(self, which: Which) -> Iterator[Checkpoint]:
+        """Find a checkpoint, and keep others from deleting it within the block."""
+        self._find(which)  # first without the lock, which needs a directory that can be written
+        with translated_os_errors(f"pin checkpoints in {str(self._run.path)!r}"), self._run.lock():
+            yield self._find(which)

@@ -63,6 +63,8 @@ def clean(run: RunDirectory, policy: KeepPolicy) -> CleanupPlan:
         return CleanupPlan((), (), ())
     sweep(run)
     with run.lock():
+        for leftover in run.path.glob(".*.json.*.tmp"):  # these are written under the lock alone
+            leftover.unlink()
         decided = plan(run, policy)
         gone: List[Decision] = []
         stuck: List[Decision] = []
@@ -79,7 +81,7 @@ def clean(run: RunDirectory, policy: KeepPolicy) -> CleanupPlan:
 
 def discard(run: RunDirectory, checkpoint: Checkpoint) -> None:
     """Move a checkpoint into the trash: from here on it does not exist."""
-    run.trash.mkdir(exist_ok=True)
+    run.files.ensure_directory(run.trash)
     run.files.move(checkpoint.path, run.trash / f"{checkpoint.name}-{secrets.token_hex(4)}")
 
 

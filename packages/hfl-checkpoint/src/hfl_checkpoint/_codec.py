@@ -15,6 +15,7 @@ import datetime
 import enum
 import math
 import pathlib
+import sys
 from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
 
 import numpy as np
@@ -111,6 +112,19 @@ def escape(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1")
 
 
+def find_enum(name: str) -> Any:
+    """Look up an enum by ``module:QualifiedName``, or return None.
+
+    Only among what the program has loaded itself, and without asking modules that load lazily: a
+    checkpoint must not decide what is imported.
+    """
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, "__dict__", {}).get(part)
+    return found if isinstance(found, type) and issubclass(found, enum.Enum) else None
+
+
 class _Encoder:
     def __init__(self, name: str) -> None:
         self.tensors: Dict[str, torch.Tensor] = {}
@@ -136,7 +150,7 @@ class _Encoder:
         if isinstance(value, torch.Tensor):
             return self.tensor(value)
         if isinstance(value, enum.Enum):
-            return {"$": "enum", "type": f"{cls.__module__}:{cls.__qualname__}", "v": value.name}
+            return self.member(value)
         if isinstance(value, np.generic):
             return self.numpy_scalar(value)
         if isinstance(value, pathlib.PurePath):
@@ -157,10 +171,23 @@ class _Encoder:
         return encoded
 
     def integer(self, value: int) -> Json:
-        return value if abs(value) <= _SAFE_INTEGER else {"$": "int", "v": str(value)}
+        # Python limits how many decimal digits it converts, but not hexadecimal ones.
+        return value if abs(value) <= _SAFE_INTEGER else {"$": "int", "v": hex(value)}
 
     def floating(self, value: float) -> Json:
         return value if math.isfinite(value) else {"$": "float", "v": str(value)}
+
+    def member(self, value: enum.Enum) -> Json:
+        cls = type(value)
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        if find_enum(name) is not cls:
+            raise self.fail(
+                f"an enum {name} that cannot be found again", "Define it at the top of a module."
+            )
+        if value.name in cls.__members__:
+            return {"$": "enum", "type": name, "v": value.name}
+        # A combination of flags has no name of its own that every Python version reads.
+        return {"$": "enum", "type": name, "bits": self.integer(value.value)}
 
     def items(self, values: Any) -> List[Json]:
         return [self.inside(values, index, item) for index, item in enumerate(values)]
@@ -200,28 +227,39 @@ class _Encoder:
         return {"$": "defaultdict", "factory": name, "v": self.pairs(value)}
 
     def array(self, value: np.ndarray[Any, Any]) -> Json:
-        if value.dtype.hasobject:
-            raise self.fail(
-                "a NumPy array of Python objects", "Use a list, or an array of numbers or strings."
-            )
+        descr = self.descr(value.dtype, "a NumPy array")
         fortran = value.flags.f_contiguous and not value.flags.c_contiguous
         raw = np.frombuffer(bytearray(value.tobytes("F" if fortran else "C")), dtype=np.uint8)
         return {
             "$": "ndarray",
-            "dtype": np.lib.format.dtype_to_descr(value.dtype),
+            "dtype": descr,
             "shape": list(value.shape),
             "order": "F" if fortran else "C",
             "v": self.store(torch.from_numpy(raw)),
         }
 
     def numpy_scalar(self, value: np.generic) -> Json:
-        if value.dtype.hasobject:
-            raise self.fail("a NumPy scalar that holds a Python object")
+        array = np.asarray(value)  # an empty text has no size as a scalar, and NumPy gives it one
         return {
             "$": "npscalar",
-            "dtype": np.lib.format.dtype_to_descr(value.dtype),
-            "v": base64.b64encode(value.tobytes()).decode("ascii"),
+            "dtype": self.descr(array.dtype, "a NumPy scalar"),
+            "v": base64.b64encode(array.tobytes()).decode("ascii"),
         }
+
+    def descr(self, dtype: np.dtype[Any], what: str) -> Json:
+        """The description of a NumPy data type, as NumPy's own files have it."""
+        if dtype.hasobject:
+            raise self.fail(
+                f"{what} of Python objects", "Use a list, or an array of numbers or strings."
+            )
+        try:
+            descr = np.lib.format.dtype_to_descr(dtype)
+            is_known = np.lib.format.descr_to_dtype(descr) == dtype
+        except (TypeError, ValueError):  # fields that overlap have no description
+            is_known = False
+        if not is_known:
+            raise self.fail(f"{what} of {dtype}, which has no description")
+        return descr
 
     def tensor(self, value: torch.Tensor) -> Json:
         # Subclasses (quantised, distributed, lazily initialised …) carry more than their bytes.
@@ -229,6 +267,8 @@ class _Encoder:
             raise self.fail(
                 f"a tensor subclass {type(value).__module__}.{type(value).__qualname__}"
             )
+        if value.is_nested:
+            raise self.fail("a nested tensor", "Save the tensors in it as a list.")
         if value.layout is not torch.strided or value.is_quantized:
             raise self.fail(f"a tensor with layout {value.layout}", "Make it dense first.")
         if value.device.type == "meta":
@@ -239,7 +279,10 @@ class _Encoder:
         return node
 
     def store(self, value: torch.Tensor) -> str:
-        key = base = "/".join(escape(str(part)) for part in self._path) or "value"
+        base = "/".join(escape(str(part)) for part in self._path) or "value"
+        # A lone surrogate is no Unicode text, and the header of the file has one name for itself.
+        base = base.encode("utf-8", "backslashreplace").decode("utf-8")
+        key = base = f"{base}~tensor" if base == "__metadata__" else base
         attempt = 1
         while key in self.tensors:  # 1 and "1" are different keys of a dict, but the same text
             attempt += 1
@@ -271,7 +314,10 @@ _ENCODERS: Dict[type, Callable[[_Encoder, Any], Json]] = {
         "maxlen": value.maxlen,
         "v": e.items(value),
     },
-    range: lambda _, value: {"$": "range", "v": [value.start, value.stop, value.step]},
+    range: lambda e, value: {
+        "$": "range",
+        "v": [e.integer(item) for item in (value.start, value.stop, value.step)],
+    },
     slice: lambda e, value: {
         "$": "slice",
         "v": [e.encode(item) for item in (value.start, value.stop, value.step)],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import re
 from collections import OrderedDict
-from typing import Any, Callable, Dict, List, Mapping
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from torch import nn
 from torch.optim import Optimizer
@@ -145,11 +147,33 @@ def _configuration(module: nn.Module) -> Dict[str, bytes]:
     if hasattr(config, "to_json_string") and hasattr(config, "model_type"):
         config = copy.deepcopy(config)
         config.architectures = [type(module).__name__]
-        files["config.json"] = config.to_json_string().encode()
+        files["config.json"] = _without_local_paths(config.to_json_string()).encode()
         generation: Any = getattr(module, "generation_config", None)
         if hasattr(generation, "to_json_string"):
             files["generation_config.json"] = generation.to_json_string().encode()
     return files
+
+
+def _without_local_paths(text: str) -> str:
+    """Leave out where a model was loaded from, unless it is a name on the Hub: it tells who trains."""
+
+    def kept(items: List[Tuple[str, Any]]) -> Dict[str, Any]:
+        return {
+            key: value
+            for key, value in items
+            if key != "_name_or_path" or not (isinstance(value, str) and _is_local(value))
+        }
+
+    return json.dumps(json.loads(text, object_pairs_hook=kept), indent=2) + "\n"
+
+
+def _is_local(name: str) -> bool:
+    return (
+        name.startswith((".", "~"))
+        or "\\" in name
+        or Path(name).is_absolute()
+        or Path(name).exists()
+    )
 
 
 def _capture_optimizer(name: str, optimizer: Optimizer, names: Mapping[int, str]) -> Captured:

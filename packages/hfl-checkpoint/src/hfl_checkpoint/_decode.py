@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import collections
 import datetime
-import enum
+import math
 import pathlib
-import sys
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 import numpy as np
 import torch
 
-from hfl_checkpoint._codec import CUSTOM_DECODERS, FACTORIES, Json
+from hfl_checkpoint._codec import CUSTOM_DECODERS, FACTORIES, Json, find_enum
+from hfl_checkpoint._tensors import dtype_named
 from hfl_checkpoint.errors import CheckpointDamagedError, UnknownTypeError
 
 
@@ -33,9 +33,10 @@ def decode(tree: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
     """
     try:
         return _decode(tree, tensors)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        if isinstance(error, UnknownTypeError):
-            raise
+    except (UnknownTypeError, MemoryError):
+        raise
+    except Exception as error:
+        # Constructors and registered decoders raise what they like.
         raise CheckpointDamagedError("state", [f"malformed state: {error!r}"]) from error
 
 
@@ -70,29 +71,48 @@ def _defaulting(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def _descr(descr: Json) -> Any:
-    # JSON turned the tuples of a structured dtype's description into lists.
-    if isinstance(descr, list):
-        descr = [tuple(tuple(p) if isinstance(p, list) else p for p in field) for field in descr]
-    return np.lib.format.descr_to_dtype(descr)
+    dtype = np.lib.format.descr_to_dtype(_with_tuples(descr))
+    if dtype.hasobject:
+        raise TypeError(f"{dtype} holds Python objects")
+    return dtype
+
+
+def _with_tuples(descr: Json) -> Any:
+    """JSON turned the tuples of a structured type's description into lists."""
+    if not isinstance(descr, list):
+        return descr
+    return [
+        (tuple(name) if isinstance(name, list) else name, _with_tuples(of), *map(tuple, shape))
+        for name, of, *shape in descr
+    ]
+
+
+def _filled(raw: bytes, descr: Json, shape: List[int], order: Any = "C") -> Any:
+    dtype = _descr(descr)
+    if math.prod(shape) * dtype.itemsize != len(raw):
+        raise ValueError(f"{len(raw)} bytes do not fill an array of {shape}")
+    if not raw:
+        return np.zeros(shape, dtype, order)
+    return np.ndarray(shape, dtype, bytearray(raw), order=order)
 
 
 def _array(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
     raw = tensors[node["v"]].cpu().numpy().tobytes()
-    flat = np.frombuffer(bytearray(raw), dtype=_descr(node["dtype"]))
-    return flat.reshape(node["shape"], order=node["order"])
+    return _filled(raw, node["dtype"], node["shape"], node["order"])
 
 
-def _enum(node: Json, _: Mapping[str, torch.Tensor]) -> Any:
-    # Only classes that the program has loaded itself: a checkpoint must not decide what is imported.
-    module, _, qualname = node["type"].partition(":")
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    if not (isinstance(found, type) and issubclass(found, enum.Enum)):
+def _scalar(node: Json, _: Mapping[str, torch.Tensor]) -> Any:
+    return _filled(base64.b64decode(node["v"], validate=True), node["dtype"], [])[()]
+
+
+def _enum(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
+    found = find_enum(node["type"])
+    if found is None:
+        module, _, qualname = node["type"].partition(":")
         raise UnknownTypeError(
             "state", f"an enum {qualname} of {module}", hint=f"Import {module} before loading."
         )
-    return found[node["v"]]
+    return found(_decode(node["bits"], tensors)) if "bits" in node else found[node["v"]]
 
 
 def _custom(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
@@ -104,14 +124,11 @@ def _custom(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def _dtype(node: Json, _: Mapping[str, torch.Tensor]) -> torch.dtype:
-    found = getattr(torch, node["v"])
-    if not isinstance(found, torch.dtype):
-        raise TypeError(f"{node['v']!r} is not a torch dtype")
-    return found
+    return dtype_named(node["v"])
 
 
 _DECODERS: Dict[str, Callable[[Json, Mapping[str, torch.Tensor]], Any]] = {
-    "int": lambda node, _: int(node["v"]),
+    "int": lambda node, _: int(node["v"], 16),
     "float": lambda node, _: float(node["v"]),
     "complex": lambda node, t: complex(*_items(node, t)),
     "bytes": lambda node, _: base64.b64decode(node["v"], validate=True),
@@ -123,7 +140,7 @@ _DECODERS: Dict[str, Callable[[Json, Mapping[str, torch.Tensor]], Any]] = {
     "OrderedDict": _ordered,
     "defaultdict": _defaulting,
     "deque": lambda node, t: collections.deque(_items(node, t), node["maxlen"]),
-    "range": lambda node, _: range(*node["v"]),
+    "range": lambda node, t: range(*_items(node, t)),
     "slice": lambda node, t: slice(*_items(node, t)),
     "path": lambda node, _: pathlib.Path(node["v"]),
     "datetime": lambda node, _: datetime.datetime.fromisoformat(node["v"]),
@@ -131,9 +148,7 @@ _DECODERS: Dict[str, Callable[[Json, Mapping[str, torch.Tensor]], Any]] = {
     "time": lambda node, _: datetime.time.fromisoformat(node["v"]),
     "timedelta": lambda node, _: datetime.timedelta(*node["v"]),
     "ndarray": _array,
-    "npscalar": lambda node, _: np.frombuffer(
-        base64.b64decode(node["v"], validate=True), dtype=_descr(node["dtype"])
-    )[0],
+    "npscalar": _scalar,
     "enum": _enum,
     "custom": _custom,
     "tensor": lambda node, t: t[node["key"]],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Sequence, Union
+from types import MappingProxyType
+from typing import TYPE_CHECKING, List, Mapping, Sequence, Union
 
 from hfl_checkpoint._checkpoint import Checkpoint
 from hfl_checkpoint._retention import ranked
-from hfl_checkpoint.errors import CheckpointNotFoundError
+from hfl_checkpoint.errors import CheckpointDamagedError, CheckpointNotFoundError
 from hfl_core import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Literal
 
 Which = Union[str, int, Checkpoint]
@@ -21,6 +23,7 @@ def find(
     *,
     directory: str,
     mode: Literal["min", "max"] = "min",
+    unreadable: Mapping[Path, CheckpointDamagedError] = MappingProxyType({}),
 ) -> Checkpoint:
     """Find one checkpoint among a run's.
 
@@ -30,8 +33,10 @@ def find(
         checkpoints: The run's, oldest first.
         directory: The run's directory, for the message.
         mode: What is best, where `which` does not say.
+        unreadable: Directories whose manifest is damaged, with the error.
 
     Raises:
+        CheckpointDamagedError: It names one whose manifest is damaged.
         CheckpointNotFoundError: There is none; the message says which ones exist.
         ConfigError: `which` is of another type.
     """
@@ -53,11 +58,17 @@ def find(
     else:
         found = [item for item in checkpoints if item.name == which or which in item.labels]
         wanted = f"called {which!r}"
-    if not found:
-        raise CheckpointNotFoundError(
-            wanted, directory=directory, available=[item.name for item in checkpoints]
-        )
-    return found[-1]
+    if found:
+        return found[-1]
+    for path, error in unreadable.items():
+        if path.name in (which, getattr(which, "name", None)):
+            raise error
+    raise CheckpointNotFoundError(
+        wanted,
+        directory=directory,
+        available=[item.name for item in checkpoints],
+        unreadable=[path.name for path in unreadable],
+    )
 
 
 def find_by(

@@ -41,7 +41,7 @@ def take_for_reading(files: Files, directory: Path, name: str) -> Path:
         directory: The run's directory of leases.
         name: The checkpoint.
     """
-    directory.mkdir(exist_ok=True)
+    files.ensure_directory(directory)
     path = directory / f"{name}.{secrets.token_hex(4)}.json"
     take(files, path)
     return path
@@ -70,6 +70,8 @@ def is_held(path: Path) -> bool:
         if holder["host"] != socket.gethostname():
             return age < _FOREIGN_SECONDS
         process = psutil.Process(holder["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False  # dead; its parent has not asked how it ended
         return bool(abs(process.create_time() - holder["started"]) < _SAME_START_SECONDS)
     except FileNotFoundError:
         return False

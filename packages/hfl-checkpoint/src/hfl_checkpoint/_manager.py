@@ -11,7 +11,7 @@ from hfl_checkpoint._background import BackgroundSaver, PendingCheckpoint
 from hfl_checkpoint._catalog import Catalog
 from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan, RestoreReport
 from hfl_checkpoint._components import capture, kinds_of
-from hfl_checkpoint._find import Which, find
+from hfl_checkpoint._find import Which
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._policies import SaveContext, SavePolicy
@@ -289,6 +289,7 @@ class CheckpointManager(Catalog):
             present = {name: item for name, item in components.items() if name not in missing}
             saved = read_components(checkpoint.path, manifest, present)
             restored = restore_components(saved, present)
+        self._run.adopt(checkpoint.run_id)
         self._line = _Line(checkpoint.run_id, checkpoint.name, checkpoint.step)
         self._previous = (checkpoint.step, checkpoint.epoch)
         warnings = [*selection.warnings, *version_warnings(manifest.versions)]
@@ -401,14 +402,14 @@ class CheckpointManager(Catalog):
         return self._line.run_id
 
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
-        path = write_checkpoint(self._run, run_id, self._naming, draft)
-        self._line = _Line(run_id, path.name, draft.step)
+        checkpoint = write_checkpoint(self._run, run_id, self._naming, draft)
+        self._line = _Line(run_id, checkpoint.name, draft.step)
         try:
             _cleanup.clean(self._run, self._keep)
         except Exception:  # noqa: BLE001  # a policy of the user's may raise anything
             # The checkpoint is safe; what could not be deleted is tried again after the next save.
-            _log.exception("the clean-up after %s failed", path.name)
-        return find(path.name, self.checkpoints(), directory=str(self._run.path))
+            _log.exception("the clean-up after %s failed", checkpoint.name)
+        return checkpoint
 
     def _require_open(self) -> None:
         if self._is_closed:

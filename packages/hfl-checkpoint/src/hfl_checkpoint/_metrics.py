@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import Any, Dict, Mapping
 
@@ -14,7 +15,8 @@ def as_numbers(metrics: Mapping[str, Any], warned: set[str]) -> Dict[str, float]
     """Turn metrics into plain floats.
 
     A metric never makes a save fail: None is left out, and what is not one number is left out with a
-    warning, once for each name.
+    warning, once for each name. NaN and infinities are recorded, with a warning as well: they are
+    never best.
 
     Args:
         metrics: Name to number, 0-d tensor or array, or None.
@@ -27,12 +29,17 @@ def as_numbers(metrics: Mapping[str, Any], warned: set[str]) -> Dict[str, float]
     for name, value in metrics.items():
         if value is None:
             continue
+        problem = None
         try:
-            found[name] = _as_float(value)
-        except (TypeError, ValueError, RuntimeError) as error:
-            if name not in warned:
-                warned.add(name)
-                _log.warning("metric %r is not recorded: %s", name, error)
+            number = found[str(name)] = _as_float(value)
+        except Exception as error:  # noqa: BLE001  # item() may be anybody's
+            problem = f"is not recorded: {error}"
+        else:
+            if not math.isfinite(number):
+                problem = f"is {number}, which never counts as best"
+        if problem is not None and name not in warned:
+            warned.add(name)
+            _log.warning("metric %r %s", name, problem)
     return found
 
 

@@ -36,7 +36,7 @@ class Naming:
         self.pattern = pattern
         try:
             fields = {field for _, field, _, _ in string.Formatter().parse(pattern) if field}
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ConfigError(
                 f"The naming pattern {pattern!r} is malformed: {error}.", hint=_example()
             ) from error
@@ -75,7 +75,7 @@ class Naming:
         ):
             try:
                 names.append(self.render(step=step, epoch=1, sequence=index, run="0" * 32))
-            except (ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
+            except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
                 raise ConfigError(
                     f"The naming pattern {self.pattern!r} is malformed: {error}.", hint=_example()
                 ) from error

@@ -140,8 +140,10 @@ def restore(
     """
     live = names_of(optimizer, parameter_names)
     groups = [
-        {**group, "params": _order(group["params"], live_names)}
-        for group, live_names in zip(saved["param_groups"], live)
+        {**group, **_torch_names(live_group), "params": _order(group["params"], live_names)}
+        for group, live_group, live_names in zip(
+            saved["param_groups"], optimizer.param_groups, live
+        )
     ]
     earlier = {id(key): value for key, value in optimizer.state.items()}
     optimizer.load_state_dict(to_torch({**saved, "param_groups": groups}))
@@ -169,6 +171,11 @@ def _comparable(saved: List[str], live: List[str]) -> bool:
 def _order(saved: List[str], live: List[str]) -> List[str]:
     """The saved names in the order of the live group's parameters."""
     return list(live) if _comparable(saved, live) else list(saved)
+
+
+def _torch_names(group: Mapping[str, Any]) -> Dict[str, Any]:
+    """The names that torch keeps itself since 2.6; they belong to the order of the live group."""
+    return {key: list(group[key]) for key in ("param_names",) if key in group}
 
 
 def _installed(

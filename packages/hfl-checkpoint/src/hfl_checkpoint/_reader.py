@@ -85,9 +85,10 @@ def _read(
         state = decode(document["state"], tensors)
     except CheckpointDamagedError as error:
         raise CheckpointDamagedError(directory.name, [f"{name}: {error.problems[0]}"]) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, UnknownTypeError):
-            raise
+    except (UnknownTypeError, MemoryError):
+        raise
+    except Exception as error:
+        # The readers of the formats raise what they like, each a class of its own.
         raise CheckpointDamagedError(
             directory.name, [f"the state of {name!r} is malformed ({error!r})"]
         ) from error

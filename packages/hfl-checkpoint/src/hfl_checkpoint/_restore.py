@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Any, Callable, Dict, List, Mapping, MutableMapping, Tuple
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from hfl_checkpoint import _modules, _optimizers
 from hfl_checkpoint._components import (
@@ -23,6 +24,13 @@ from hfl_checkpoint._components import (
 from hfl_checkpoint._reader import Saved
 from hfl_checkpoint.errors import StateMismatchError
 from hfl_core import HflError
+
+# The order of changes: first what may still refuse its state and can be put back, then what was
+# compared in full, and at the end what draws nothing and must see no more draws.
+_STATEFUL, _MODEL_WITH_EXTRA, _OPTIMIZER, _MODEL, _LAST = range(5)
+
+# https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html, get_extra_state
+_EXTRA_STATE = "_extra_state"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +48,8 @@ def restore_components(saved: Mapping[str, Saved], live: Mapping[str, Any]) -> T
 
     Models and optimizers are compared in full beforehand. Other objects check their state themselves
     when they load it, so they come first, and what they held is put back when one of them refuses.
-    What says ``restore_last`` (random number generators) comes after everything that may draw.
+    What says ``restore_last`` (random number generators) is tried with them, and loaded again after
+    everything that may draw.
 
     Args:
         saved: Name to saved component.
@@ -60,7 +69,9 @@ def restore_components(saved: Mapping[str, Saved], live: Mapping[str, Any]) -> T
             raise StateMismatchError(name, [f"a {item.kind} was saved, and it is a {kinds[name]}"])
         changes.append(_PLANS[item.kind](item, live[name], names))
     changes.sort(key=lambda change: change.rank)
-    _apply(changes)
+    first = [change for change in changes if change.rank == _STATEFUL]
+    last = [change for change in changes if change.rank == _LAST]
+    _apply([*first, *last, *changes[len(first) :]])
     return tuple(change.name for change in changes)
 
 
@@ -89,11 +100,23 @@ def _plan_model(saved: Saved, module: Any, _: Mapping[int, str]) -> _Change:
         raise StateMismatchError(saved.name, found)
 
     def apply() -> None:
-        state: Any = OrderedDict((key, saved.state[canonical[key]]) for key in live)
+        # A module copies its tensors, and may keep what it is given as its extra state.
+        state: Any = OrderedDict(
+            (key, copy.deepcopy(value) if _is_extra(key) else value)
+            for key in live
+            for value in [saved.state[canonical[key]]]
+        )
         _modules.with_versions(module, state, getattr(saved.state, "_metadata", {}))
         module.load_state_dict(state)
 
-    return _Change(saved.name, 1, apply, None)
+    if not any(map(_is_extra, live)):
+        return _Change(saved.name, _MODEL, apply, None)
+    before = copy.deepcopy(module.state_dict())
+    return _Change(saved.name, _MODEL_WITH_EXTRA, apply, lambda: module.load_state_dict(before))
+
+
+def _is_extra(key: str) -> bool:
+    return key.rsplit(".", 1)[-1] == _EXTRA_STATE
 
 
 def _tensor_differences(saved: Mapping[str, Any], live: Mapping[str, Any]) -> List[str]:
@@ -102,6 +125,8 @@ def _tensor_differences(saved: Mapping[str, Any], live: Mapping[str, Any]) -> Li
     for name, value in live.items():
         other = saved.get(name)
         if not isinstance(value, torch.Tensor) or not isinstance(other, torch.Tensor):
+            continue
+        if _is_extra(name) or is_lazy(value):
             continue
         if value.shape != other.shape:
             found.append(f"{name} had shape {list(other.shape)}, and has {list(value.shape)}")
@@ -115,7 +140,9 @@ def _plan_optimizer(saved: Saved, optimizer: Any, names: Mapping[int, str]) -> _
     found += _optimizers.differences(optimizer, saved.state, saved.document["parameters"], names)
     if found:
         raise StateMismatchError(saved.name, found)
-    return _Change(saved.name, 1, lambda: _optimizers.restore(optimizer, saved.state, names), None)
+    return _Change(
+        saved.name, _OPTIMIZER, lambda: _optimizers.restore(optimizer, saved.state, names), None
+    )
 
 
 def _plan_stateful(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change:
@@ -126,7 +153,7 @@ def _plan_stateful(saved: Saved, component: Any, _: Mapping[int, str]) -> _Chang
     if found:
         raise StateMismatchError(saved.name, found)
     before = copy.deepcopy(component.state_dict())
-    rank = 2 if getattr(component, "restore_last", False) else 0
+    rank = _LAST if getattr(component, "restore_last", False) else _STATEFUL
     return _Change(
         saved.name,
         rank,
@@ -149,7 +176,9 @@ def _plan_mapping(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change
         component.clear()
         component.update(content)
 
-    return _Change(saved.name, 0, lambda: fill(copy.deepcopy(saved.state)), lambda: fill(before))
+    return _Change(
+        saved.name, _STATEFUL, lambda: fill(copy.deepcopy(saved.state)), lambda: fill(before)
+    )
 
 
 def _class_differences(saved: Saved, component: Any) -> List[str]:

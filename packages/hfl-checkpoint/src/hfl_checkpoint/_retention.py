@@ -121,7 +121,7 @@ class KeepLast(Joinable):
 
 @dataclasses.dataclass(frozen=True)
 class KeepBest(Joinable):
-    """Keeps the `n` best by a metric. A missing metric or NaN is never best.
+    """Keeps the `n` best by a metric. What is missing, NaN or infinite is never best.
 
     Args:
         metric: The metric's name, as it was passed to ``step`` or ``save``.
@@ -159,12 +159,12 @@ class KeepBest(Joinable):
 def ranked(
     checkpoints: Sequence[Checkpoint], metric: str, mode: Literal["min", "max"]
 ) -> Sequence[Checkpoint]:
-    """Sort the checkpoints that have a metric, best first; those without it or with NaN are left out."""
+    """Sort the checkpoints by a metric, best first, leaving out those where it is no finite number."""
     sign = 1 if mode == "min" else -1
     having = [
         checkpoint
         for checkpoint in checkpoints
-        if not math.isnan(checkpoint.metrics.get(metric, math.nan))
+        if math.isfinite(checkpoint.metrics.get(metric, math.nan))
     ]
     return sorted(
         having, key=lambda checkpoint: (sign * checkpoint.metrics[metric], checkpoint.sequence)

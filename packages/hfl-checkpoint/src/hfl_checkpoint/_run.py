@@ -60,7 +60,11 @@ class RunDirectory:
         self.path = Path(path)
         self.files = files or Files()
         self._manifests: Dict[str, Tuple[Tuple[int, int, int], Manifest]] = {}
-        if self.path.exists() and not self.path.is_dir():
+        self._own: str | None = None
+        self._is_warned = False
+        with translated_os_errors(f"look at the run's directory {str(self.path)!r}"):
+            is_file = self.path.exists() and not self.path.is_dir()
+        if is_file:
             raise ConfigError(
                 f"{os.fspath(path)!r} is a file, and a run needs a directory.",
                 hint="Name a directory; it is created when the first checkpoint is saved.",
@@ -75,7 +79,7 @@ class RunDirectory:
         """Make the directory and its inner folders; existing ones stay."""
         with translated_os_errors(f"create the run's directory {str(self.path)!r}"):
             for directory in (self.path, self.staging, self.trash, self.leases):
-                directory.mkdir(parents=True, exist_ok=True)
+                self.files.ensure_directory(directory)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -92,16 +96,33 @@ class RunDirectory:
     def run_id(self) -> str | None:
         """The id of the current run, or None in a directory without one.
 
-        The file that names it may be lost; then the run with the newest checkpoint counts.
+        It is the run that this object belongs to; else the one that the run's file names. When that
+        file is lost, or the run that it names never committed anything, the newest checkpoint tells.
         """
+        if self._own is not None:
+            return self._own
+        with translated_os_errors(f"read the run's directory {str(self.path)!r}"):
+            named = self._named_run()
+            found, unreadable, newer = self._read_all()
+        if named is not None and (
+            unreadable or newer or any(manifest.run_id == named for _, manifest in found)
+        ):
+            return named
+        newest = max((manifest for _, manifest in found), key=lambda m: m.created_at, default=None)
+        return named if newest is None else newest.run_id
+
+    def adopt(self, run_id: str) -> None:
+        """Belong to a run from here on, whatever others begin in the same directory."""
+        self._own = run_id
+
+    def _named_run(self) -> str | None:
         try:
             return str(_canonical.load(self.path / RUN_FILE)["run_id"])
         except FileNotFoundError:
-            pass
+            return None
         except CheckpointDamagedError as error:
-            _log.warning("%s; the newest checkpoint tells which run this is", error.message)
-        manifests = [manifest for _, manifest in self._read_all()[0]]
-        return max(manifests, key=lambda m: m.created_at).run_id if manifests else None
+            _log.warning("%s The newest checkpoint tells which run this is.", error.message)
+            return None
 
     def begin(self, naming: str) -> str:
         """Start a run of its own; checkpoints that are there stay, and stay another run's.
@@ -117,6 +138,7 @@ class RunDirectory:
             if run_id is not None:
                 earlier = self.scan().checkpoints
                 if not earlier:
+                    self.adopt(run_id)
                     return run_id
                 _log.warning(
                     "%s holds %d checkpoints of a run that was not resumed; a new run begins beside "
@@ -126,11 +148,12 @@ class RunDirectory:
                 )
             run_id = secrets.token_hex(16)
             self._write_run_file(run_id, naming)
+            self.adopt(run_id)
             return run_id
 
     def go_on(self, run_id: str, naming: str) -> None:
-        """Go on with a run that was restored; mend its file if it was lost."""
-        if not (self.path / RUN_FILE).exists():
+        """Go on with a run that was restored; mend its file if it was lost or damaged."""
+        if self._named_run() is None:
             with self.lock():
                 self._write_run_file(run_id, naming)
 
@@ -147,8 +170,9 @@ class RunDirectory:
     def scan(self) -> Scan:
         """Read what is there; order comes from the manifests alone."""
         current = self.run_id()
-        found, unreadable, newer = self._read_all()
-        pins = self.pins()
+        with translated_os_errors(f"read the run's directory {str(self.path)!r}"):
+            found, unreadable, newer = self._read_all()
+            pins = self._pins_of([path.name for path, _ in found])
         checkpoints = [describe(path, manifest, pins.get(path.name)) for path, manifest in found]
         checkpoints.sort(key=lambda checkpoint: (checkpoint.run_id, checkpoint.sequence))
         return Scan(
@@ -178,6 +202,15 @@ class RunDirectory:
                 hint=f"Nothing is deleted until it is mended. Repair {PINS_FILE}, or remove it to unpin all.",
             ) from error
 
+    def _pins_of(self, names: List[str]) -> Dict[str, Tuple[str, ...]]:
+        try:
+            return self.pins()
+        except CheckpointDamagedError as error:
+            if not self._is_warned:
+                self._is_warned = True
+                _log.warning("%s Until then, every checkpoint counts as pinned.", error)
+            return dict.fromkeys(names, ())
+
     def set_pins(self, pins: Dict[str, Tuple[str, ...]]) -> None:
         """Replace all pins at once."""
         document: Dict[str, Any] = {
@@ -185,12 +218,11 @@ class RunDirectory:
             "pins": {name: list(labels) for name, labels in sorted(pins.items())},
         }
         text = json.dumps(document, indent=1) + "\n"
-        with translated_os_errors(f"pin checkpoints in {str(self.path)!r}"):
-            self.files.replace_bytes(self.path / PINS_FILE, text.encode())
+        self.files.replace_bytes(self.path / PINS_FILE, text.encode())
 
     def set_aside(self, path: Path) -> Path:
         """Move a damaged checkpoint out of the way, where a person can look at it."""
-        self.quarantine.mkdir(exist_ok=True)
+        self.files.ensure_directory(self.quarantine)
         target: Path = self.quarantine / f"{path.name}-{secrets.token_hex(4)}"
         self.files.move(path, target)
         return target
@@ -199,10 +231,12 @@ class RunDirectory:
     def reading(self, checkpoint: Checkpoint) -> Iterator[None]:
         """Keep a checkpoint from being deleted while it is read.
 
-        Where nothing can be written, nothing can be deleted either, so a lease is not needed.
+        Where nothing can be written, nothing can be deleted either, so a lease is not needed. It may
+        have been deleted before the lease was taken: look again inside the block.
         """
         lease = None
-        with contextlib.suppress(OSError):
+        # Under the lock, so that nobody who is about to delete misses it.
+        with contextlib.suppress(OSError), self.lock():
             lease = _lease.take_for_reading(self.files, self.leases, checkpoint.name)
         try:
             yield
@@ -224,7 +258,7 @@ class RunDirectory:
         for path in self._directories():
             try:
                 found.append((path, self._read(path)))
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue  # not a checkpoint, whatever its name looks like
             except CheckpointDamagedError as error:
                 unreadable.append((path, error))
@@ -233,16 +267,15 @@ class RunDirectory:
         return found, unreadable, newer
 
     def _directories(self) -> List[Path]:
-        with translated_os_errors(f"read the run's directory {str(self.path)!r}"):
-            try:
-                with os.scandir(self.path) as entries:
-                    return [
-                        Path(entry.path)
-                        for entry in entries
-                        if not entry.name.startswith(".") and entry.is_dir()
-                    ]
-            except FileNotFoundError:
-                return []
+        try:
+            with os.scandir(self.path) as entries:
+                return [
+                    Path(entry.path)
+                    for entry in entries
+                    if not entry.name.startswith(".") and entry.is_dir()
+                ]
+        except FileNotFoundError:
+            return []
 
     def _read(self, path: Path) -> Manifest:
         # A committed manifest never changes; its identity tells when a name was given to another one.

@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Iterator, List, Tuple
 
 from hfl_checkpoint._find import Which, find
-from hfl_checkpoint._manifest import Manifest, read_manifest
+from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
 from hfl_checkpoint._verify import verify
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import get_logger
@@ -55,32 +55,56 @@ def selected(run: RunDirectory, which: Which, *, strict: bool) -> Iterator[Selec
         CheckpointDamagedError: It is damaged, or all are.
         UnsupportedFormatError: A newer version of this package wrote a checkpoint here.
     """
+    while True:
+        with contextlib.ExitStack() as leases:
+            selection = _select(run, which, leases, strict=strict)
+            if selection is not None:
+                yield selection
+                return
+
+
+def _select(
+    run: RunDirectory, which: Which, leases: contextlib.ExitStack, *, strict: bool
+) -> Selection | None:
+    """Select once; None when a candidate was deleted by others before a lease could hold it."""
     scan = run.scan()
     for _, newer in scan.newer:
         raise newer
+    directory = str(run.path)
     if which != "latest":
-        checkpoint = find(which, scan.checkpoints, directory=str(run.path))
-        with run.reading(checkpoint):
-            _require_intact(checkpoint)
-            yield Selection(checkpoint, read_manifest(checkpoint.path))
-        return
+        checkpoint = find(
+            which, scan.checkpoints, directory=directory, unreadable=dict(scan.unreadable)
+        )
+        leases.enter_context(run.reading(checkpoint))
+        if not _is_there(checkpoint):
+            return None
+        _require_intact(checkpoint)
+        return Selection(checkpoint, read_manifest(checkpoint.path))
     damaged: List[Tuple[Path, CheckpointDamagedError]] = list(scan.unreadable)
     for checkpoint in reversed(scan.checkpoints):
         if strict and damaged:
             break
-        with run.reading(checkpoint):
+        with contextlib.ExitStack() as attempt:
+            attempt.enter_context(run.reading(checkpoint))
+            if not _is_there(checkpoint):
+                return None
             try:
                 _require_intact(checkpoint)
             except CheckpointDamagedError as error:
                 damaged.append((checkpoint.path, error))
                 continue
-            warnings = [_set_aside(run, path, error) for path, error in damaged]
-            names = tuple(path.name for path, _ in damaged)
-            yield Selection(checkpoint, read_manifest(checkpoint.path), names, tuple(warnings))
-            return
+            leases.push(attempt.pop_all())
+        warnings = [_set_aside(run, path, error) for path, error in damaged]
+        names = tuple(path.name for path, _ in damaged)
+        return Selection(checkpoint, read_manifest(checkpoint.path), names, tuple(warnings))
     if damaged:
         raise damaged[0][1]
-    find("latest", [], directory=str(run.path))
+    find("latest", [], directory=directory)
+    raise AssertionError("find() has raised")
+
+
+def _is_there(checkpoint: Checkpoint) -> bool:
+    return (checkpoint.path / MANIFEST).exists()
 
 
 def _require_intact(checkpoint: Checkpoint) -> None:

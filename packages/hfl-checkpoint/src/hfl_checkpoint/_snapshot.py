@@ -29,23 +29,28 @@ class Arena:
         Returns:
             The same, in host memory that nothing else changes.
         """
+        wanted = {
+            (component, key): tensor
+            for component, packed in components.items()
+            for key, tensor in packed.stored.items()
+        }
+        # What the state no longer holds is given back.
+        self._buffers = {place: self._buffers[place] for place in wanted if place in self._buffers}
+        for place, tensor in wanted.items():
+            self._buffer(place, tensor).copy_(tensor)
         return {
             component: dataclasses.replace(
-                packed,
-                stored={
-                    key: self._buffer(component, key, tensor).copy_(tensor)
-                    for key, tensor in packed.stored.items()
-                },
+                packed, stored={key: self._buffers[component, key] for key in packed.stored}
             )
             for component, packed in components.items()
         }
 
-    def _buffer(self, component: str, key: str, tensor: torch.Tensor) -> torch.Tensor:
-        buffer = self._buffers.get((component, key))
-        layout = (tensor.shape, tensor.dtype, tensor.stride())
-        if buffer is None or (buffer.shape, buffer.dtype, buffer.stride()) != layout:
-            buffer = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-            self._buffers[component, key] = buffer
+    def _buffer(self, place: Tuple[str, str], tensor: torch.Tensor) -> torch.Tensor:
+        buffer = self._buffers.get(place)
+        if buffer is None or (buffer.shape, buffer.dtype) != (tensor.shape, tensor.dtype):
+            # Keeps the order of dense elements, and packs those of a slice.
+            buffer = torch.empty_like(tensor, device="cpu")
+            self._buffers[place] = buffer
         return buffer
 
     def release(self) -> None:

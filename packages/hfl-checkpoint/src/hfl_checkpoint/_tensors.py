@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 import torch
@@ -41,7 +40,9 @@ _DTYPES = {
     torch.bool: "BOOL",
 }
 
-# The others are written as a type of the same size; the layout keeps their name.
+# Complex numbers are written as pairs of numbers, and the others as a type of the same size; the
+# layout keeps their name.
+_PAIRS = (torch.complex64, torch.complex128)
 _STAND_INS = {2: torch.int16, 4: torch.int32, 8: torch.int64, 1: torch.uint8}
 
 
@@ -160,16 +161,32 @@ def read_tensors(path: Path) -> Dict[str, torch.Tensor]:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
 
 
+def dtype_named(name: str) -> torch.dtype:
+    """Return torch's data type of a name.
+
+    Raises:
+        TypeError: There is none.
+    """
+    # Not by getattr, which imports parts of torch that load lazily.
+    found = vars(torch).get(name)
+    if not isinstance(found, torch.dtype):
+        raise TypeError(f"{name!r} is not a data type of torch")
+    return found
+
+
 def _clusters(tensors: Mapping[str, torch.Tensor]) -> List[List[str]]:
     """Group keys whose memory overlaps; order follows the first key of each group."""
-    spans: Dict[Tuple[str, int], List[Tuple[int, int, str]]] = {}
+    spans: Dict[Tuple[torch.device, int], List[Tuple[int, int, str]]] = {}
     clusters: Dict[str, List[str]] = {}
     for key, tensor in tensors.items():
         if tensor.numel() == 0:
             clusters[key] = [key]
             continue
-        start = int(tensor.storage_offset() * tensor.element_size())
-        place = (str(tensor.device), tensor.untyped_storage().data_ptr())
+        # On the host NumPy may have made several storages of one memory; elsewhere an address need
+        # not be a place in memory.
+        on_host = tensor.device.type == "cpu"
+        place = (tensor.device, 0 if on_host else tensor.untyped_storage().data_ptr())
+        start = tensor.data_ptr()
         spans.setdefault(place, []).append((start, start + _extent(tensor), key))
     for members in spans.values():
         members.sort(key=lambda member: member[:2])
@@ -193,17 +210,31 @@ def _extent(tensor: torch.Tensor) -> int:
 
 def _repeats(tensor: torch.Tensor) -> bool:
     """Whether several elements are the same memory, as after `expand`."""
-    return tensor.numel() > 0 and _extent(tensor) < tensor.numel() * tensor.element_size()
+    if tensor.numel() == 0:
+        return False
+    expanded = any(size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride()))
+    return expanded or _extent(tensor) < tensor.numel() * tensor.element_size()
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's elements fill its memory, each once, in whatever order."""
+    expected = 1
+    for step, size in sorted(zip(tensor.stride(), tensor.shape)):
+        if size != 1:
+            if step != expected:
+                return False
+            expected *= size
+    return True
 
 
 def _store(packed: Packed, key: str, tensor: torch.Tensor, name: str) -> None:
     entry: Dict[str, Any] = {}
     # Strides matter where the elements fill their memory (channels last); a slice is written compactly.
-    if not tensor.is_contiguous() and _extent(tensor) == tensor.numel() * tensor.element_size():
+    if not tensor.is_contiguous() and _is_dense(tensor):
         entry["stride"] = list(tensor.stride())
     if tensor.dtype not in _DTYPES:
         entry["dtype"] = str(tensor.dtype).split(".")[-1]
-        if tensor.is_complex():
+        if tensor.dtype in _PAIRS:
             tensor = torch.view_as_real(tensor)
         elif tensor.element_size() in _STAND_INS:
             tensor = tensor.view(_STAND_INS[tensor.element_size()])
@@ -225,48 +256,69 @@ def _store_shared(
                 f"a {tensors[key].dtype} tensor on the memory of {cluster[0]!r}, a {first.dtype} one",
                 hint="Clone one of the two before saving.",
             )
-    start = min(tensors[key].storage_offset() for key in cluster)
+    start = min(tensors[key].data_ptr() for key in cluster)
     size = first.element_size()
-    end = max(tensors[key].storage_offset() + _extent(tensors[key]) // size for key in cluster)
+    length = max(tensors[key].data_ptr() + _extent(tensors[key]) for key in cluster) - start
     covering = [
-        key
-        for key in cluster
-        if tensors[key].is_contiguous() and tensors[key].numel() == end - start
+        key for key in cluster if _is_dense(tensors[key]) and tensors[key].numel() * size == length
     ]
     if covering:
-        base = covering[0]
-        _store(packed, base, tensors[base], name)
+        base, memory = covering[0], tensors[covering[0]]
+        _store(packed, base, memory, name)
     else:
-        base = f"{cluster[0]}~memory"
-        _store(packed, base, first.as_strided((end - start,), (1,), start), name)
+        base, memory = f"{cluster[0]}~memory", _memory(cluster, tensors, start, length, name)
+        _store(packed, base, memory, name)
         packed.layout.setdefault(base, {})["hidden"] = True
     for key in cluster:
         if key == base:
             continue
         tensor = tensors[key]
         entry: Dict[str, Any] = {"of": base}
-        if not covering or tensor.shape != tensors[base].shape or not tensor.is_contiguous():
+        if not covering or (tensor.shape, tensor.stride()) != (memory.shape, memory.stride()):
             entry["shape"] = list(tensor.shape)
             entry["stride"] = list(tensor.stride())
-            entry["offset"] = tensor.storage_offset() - start
+            entry["offset"] = (tensor.data_ptr() - start) // size
         packed.layout[key] = entry
+
+
+def _memory(
+    cluster: Sequence[str], tensors: Mapping[str, torch.Tensor], start: int, length: int, name: str
+) -> torch.Tensor:
+    """A tensor of all the memory on which a group of tensors lies."""
+    for key in cluster:
+        tensor = tensors[key]
+        storage = tensor.untyped_storage()
+        size, offset = tensor.element_size(), start - storage.data_ptr()
+        places = [tensors[other].data_ptr() - start for other in cluster]
+        if 0 <= offset <= storage.nbytes() - length and not any(
+            p % size for p in [offset, *places]
+        ):
+            return tensor.as_strided((length // size,), (1,), offset // size)
+    raise UnknownTypeError(
+        f"{name}[{cluster[0]!r}]",
+        f"a tensor that overlaps {', '.join(map(repr, cluster[1:]))} without sharing its storage",
+        hint="Clone the tensors before saving.",
+    )
 
 
 def _as_it_was(stored: torch.Tensor, entry: Mapping[str, Any]) -> torch.Tensor:
     tensor = stored
-    if "dtype" in entry:
-        dtype = getattr(torch, entry["dtype"])
-        tensor = torch.view_as_complex(tensor) if dtype.is_complex else tensor.view(dtype)
+    dtype = dtype_named(entry["dtype"]) if "dtype" in entry else tensor.dtype
+    if dtype in _PAIRS:
+        # Within a file that is mapped as a whole, a pair may begin at an odd place.
+        is_even = tensor.storage_offset() % 2 == 0
+        tensor = torch.view_as_complex(tensor if is_even else tensor.clone())
     if "stride" in entry:
         strided = torch.empty_strided(
             tensor.shape, entry["stride"], dtype=tensor.dtype, device=tensor.device
         )
-        return strided.copy_(tensor)
-    return tensor
+        tensor = strided.copy_(tensor)
+    return tensor if tensor.dtype == dtype else tensor.view(dtype)
 
 
 def _bytes_of(tensor: torch.Tensor) -> Any:
-    flat = tensor.cpu().contiguous().reshape(math.prod(tensor.shape))
+    # A lone element may have any stride, and would keep it in a reshape.
+    flat = tensor.cpu().contiguous().as_strided((tensor.numel(),), (1,))
     if flat.numel() == 0:
         return b""
     raw: Any = flat.view(torch.uint8).numpy()

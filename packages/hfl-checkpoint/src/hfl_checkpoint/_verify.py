@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Mapping, Tuple
 
 from hfl_checkpoint._checkpoint import Problem, VerifyReport
-from hfl_checkpoint._manifest import MANIFEST, FileEntry, Manifest, read_manifest
+from hfl_checkpoint._manifest import MANIFEST, FileEntry, read_manifest
 from hfl_checkpoint.errors import CheckpointDamagedError
-from hfl_core import ConfigError, digest_file, new_digest
+from hfl_core import ConfigError, digest_file, new_digest, translated_os_errors
 
 Level = Literal["quick", "full"]
 
 # https://github.com/huggingface/safetensors#format: readers refuse larger headers.
 _MAX_HEADER_BYTES = 100_000_000
+
+# What a file says that is not there, or whose disk fails. Missing rights, say, are no damage.
+_DAMAGE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO}
 
 
 def verify(directory: Path, level: Level = "full") -> VerifyReport:
@@ -31,24 +35,25 @@ def verify(directory: Path, level: Level = "full") -> VerifyReport:
     Raises:
         ConfigError: There is no such level.
         UnsupportedFormatError: The checkpoint was written in a newer format.
+        PermissionDeniedError: It may not be read.
     """
     if level not in ("quick", "full"):
         raise ConfigError(
             f"There is no verification level {level!r}.", hint="Use 'quick' or 'full'."
         )
+    with translated_os_errors(f"read checkpoint {directory.name!r}"):
+        return _verify(directory, level)
+
+
+def _verify(directory: Path, level: Level) -> VerifyReport:
     try:
         manifest = read_manifest(directory)
     except FileNotFoundError:
         problem = Problem(MANIFEST, None, "is missing, so this is not a checkpoint")
         return VerifyReport(directory.name, level, (problem,))
     except CheckpointDamagedError as error:
-        problems = tuple(Problem(MANIFEST, None, text) for text in error.problems)
-        return VerifyReport(directory.name, level, problems)
-    return verify_files(directory, manifest, level)
-
-
-def verify_files(directory: Path, manifest: Manifest, level: Level) -> VerifyReport:
-    """Compare a checkpoint's files with a manifest that was read before."""
+        damage = tuple(Problem(MANIFEST, None, text) for text in error.problems)
+        return VerifyReport(directory.name, level, damage)
     problems: List[Problem] = []
     for entry in manifest.files:
         problems.extend(_check(directory, entry, level))
@@ -59,16 +64,17 @@ def _check(directory: Path, entry: FileEntry, level: Level) -> List[Problem]:
     path = directory / entry.path
     try:
         size = path.stat().st_size
-    except OSError as error:
-        return [Problem(entry.path, None, f"cannot be read ({error.strerror})")]
-    if size != entry.size:
-        return [Problem(entry.path, None, f"has {size} bytes instead of {entry.size}")]
-    try:
+        if size != entry.size:
+            return [Problem(entry.path, None, f"has {size} bytes instead of {entry.size}")]
         if level == "full" and digest_file(path) != entry.xxh3:
             return _locate(directory, entry)
         if path.suffix == ".safetensors":
             _read_header(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        if error.errno not in _DAMAGE:
+            raise
+        return [Problem(entry.path, None, f"cannot be read ({error.strerror})")]
+    except ValueError as error:
         return [Problem(entry.path, None, f"cannot be read ({error})")]
     return []
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from hfl_checkpoint import _canonical, _lease
+from hfl_checkpoint._checkpoint import Checkpoint, describe
+from hfl_checkpoint._cleanup import sweep
 from hfl_checkpoint._components import MODEL, Captured, model_folder
 from hfl_checkpoint._manifest import MANIFEST, ComponentEntry, FileEntry, Manifest
 from hfl_checkpoint._naming import Naming
@@ -60,7 +62,7 @@ def pack_all(components: Sequence[Captured]) -> Dict[str, Packed]:
     return {item.name: pack(item.state.tensors, name=item.name) for item in components}
 
 
-def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draft) -> Path:
+def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draft) -> Checkpoint:
     """Write and commit a checkpoint.
 
     Args:
@@ -70,13 +72,14 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
         draft: What it holds.
 
     Returns:
-        The checkpoint's directory. When this raises, nothing was committed.
+        The checkpoint. When this raises, nothing was committed.
 
     Raises:
         DiskSpaceError: There is no room.
         PermissionDeniedError: The directory cannot be written.
     """
     with translated_os_errors(f"save step {draft.step} in {str(run.path)!r}"):
+        sweep(run)  # first: what a save that was killed left may be what fills the disk
         _require_room(run, draft)
         with _staged(run, draft) as stage:
             entries, components = _write_files(run.files, stage, draft)
@@ -91,7 +94,7 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
                 run.files.protect(stage / MANIFEST)
                 run.files.sync_directory(stage)
                 run.files.move(stage, run.path / name)
-    return run.path / name
+    return describe(run.path / name, manifest, None)
 
 
 def _require_room(run: RunDirectory, draft: Draft) -> None:

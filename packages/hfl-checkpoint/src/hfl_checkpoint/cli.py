@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Callable, Dict
 
 import click
 
+from hfl_core import get_logger
 from hfl_core.cli import Output, format_option, human_bytes, main_for
 
 if TYPE_CHECKING:
     from hfl_checkpoint._catalog import Catalog
     from hfl_checkpoint._checkpoint import Checkpoint
+
+_log = get_logger(__name__)
 
 
 @click.group()
@@ -31,7 +34,10 @@ def list_checkpoints(run: str, output: Output) -> None:
       hfl checkpoint list runs/digits
       hfl checkpoint list runs/digits --format json
     """
-    found = _catalog(run).checkpoints()
+    catalog = _catalog(run)
+    found = catalog.checkpoints()
+    for error in catalog.unreadable().values():
+        _log.warning("%s", error.message)
     metrics = sorted({name for item in found for name in item.metrics})
     columns = {"name": "Name", "step": "Step", "epoch": "Epoch"}
     columns.update({f"metrics.{name}": name for name in metrics})
@@ -132,14 +138,13 @@ def verify(
 
     catalog = _catalog(run)
     names: Dict[str, Any] = {}
+    if every or not which:  # one whose manifest is damaged may well be the latest
+        names = {path.name: path for path in catalog.unreadable()}
     if every:
-        names = {path.name: path for path in catalog.committed_directories()}
-        if not names:
-            catalog.find("latest")  # says that there is none
-    else:
-        for item in which or ("latest",):
-            found = catalog.find(_which(item))
-            names[found.name] = found.path
+        names.update((item.name, item.path) for item in catalog.checkpoints())
+    for item in which or (() if names else ("latest",)):
+        found = catalog.find(_which(item))
+        names[found.name] = found.path
     reports = [verify_directory(path, level) for _, path in sorted(names.items())]  # type: ignore[arg-type]  # click checked the level
     output.rows(
         [

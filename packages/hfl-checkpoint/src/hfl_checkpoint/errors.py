@@ -36,9 +36,17 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
         which: What was asked for, as it reads after "No checkpoint": ``"for step 900"``.
         directory: The run's directory.
         available: Names of the checkpoints that exist, oldest first.
+        unreadable: Names of directories whose manifest is damaged, so that nobody can tell what they are.
     """
 
-    def __init__(self, which: str, *, directory: str, available: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        which: str,
+        *,
+        directory: str,
+        available: Sequence[str] = (),
+        unreadable: Sequence[str] = (),
+    ) -> None:
         if not available:
             exists = "It holds no checkpoint of this run."
             hint = "Check the directory, or save one first."
@@ -47,10 +55,13 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
             more = f" and {len(available) - 5} older ones" if len(available) > 5 else ""
             exists = f"There are {shown}{more}."
             hint = "Pass 'latest' for the newest, or one of these names."
+        if unreadable:
+            exists += f" The manifest of {', '.join(sorted(unreadable))} is damaged."
         super().__init__(f"No checkpoint {which} in {directory!r}. {exists}", hint=hint)
         self.which = which
         self.directory = directory
         self.available = tuple(available)
+        self.unreadable = tuple(unreadable)
 
 
 class CheckpointDamagedError(CheckpointError, IntegrityError):

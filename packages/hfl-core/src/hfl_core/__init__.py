@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hfl_core._files import translated_os_errors as translated_os_errors
     from hfl_core._files import write_atomically as write_atomically
     from hfl_core._files import write_secret as write_secret
+    from hfl_core._lazy import check_exports as check_exports
     from hfl_core._log import configure_logging as configure_logging
     from hfl_core._log import get_logger as get_logger
     from hfl_core._progress import Progress as Progress
@@ -65,6 +66,7 @@ _EXPORTS = {
     "Timer": "._timing",
     "ValidationError": ".errors",
     "configure_logging": "._log",
+    "check_exports": "._lazy",
     "digest_file": "._digest",
     "get_logger": "._log",
     "lazy_exports": "._lazy",

@@ -95,11 +95,20 @@ class Files:
         self._announce("mkdir", path)
         path.mkdir()
 
+    def ensure_directory(self, path: Path) -> None:
+        """Create a directory and the parents that it lacks, and make their names durable."""
+        missing = [item for item in (path, *path.parents) if not item.exists()]
+        for directory in reversed(missing):
+            self._announce("mkdir", directory)
+            directory.mkdir(exist_ok=True)
+            self.sync_directory(directory.parent)
+
     def move(self, source: Path, target: Path) -> None:
         """Rename a directory to a name that is not taken, and make the new name durable.
 
         Raises:
             FileExistsError: The target exists.
+            OSError: It could not be renamed or flushed; it has its old name.
         """
         self._announce("rename", target)
         if os.path.lexists(target):
@@ -107,9 +116,15 @@ class Files:
         # A directory with content cannot be renamed over another one with content, so a
         # name that was taken in between is refused by the kernel.
         os.rename(source, target)  # noqa: PTH104  # Path.rename would hide that nothing is replaced
-        self.sync_directory(target.parent)
-        if source.parent != target.parent:
-            self.sync_directory(source.parent)
+        try:
+            self.sync_directory(target.parent)
+            if source.parent != target.parent:
+                self.sync_directory(source.parent)
+        except BaseException:
+            # Nobody knows whether the new name would survive, so an error means the old one.
+            with contextlib.suppress(OSError):
+                os.rename(target, source)  # noqa: PTH104  # as above
+            raise
 
     def remove_tree(self, path: Path) -> None:
         """Remove a directory and what is in it, read-only files included."""

@@ -20,6 +20,8 @@ __all__ = ["Accounts", "Orgs", "Scopes"]
 Orgs = Union[Iterable[str], Mapping[str, str]]
 Scopes = Iterable["tuple[str, str]"]
 _ROLES = ("read", "write", "fineGrained")
+# The first parts of paths that are no repository's.
+_RESERVED = ("_lfs", "api", "buckets", "datasets", "kernels", "me", "spaces", "xet")
 _ORG_ROLES = ("read", "write", "admin")
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -111,7 +113,7 @@ class Accounts:
 
     def _check(self, name: str, orgs: Mapping[str, str], role: str) -> None:
         for namespace in (name, *orgs):
-            if not is_valid_namespace(namespace):
+            if not is_valid_namespace(namespace) or namespace.lower() in _RESERVED:
                 raise ConfigError(f"{namespace!r} can't be the name of a user or an organization.")
         if role not in _ROLES:
             raise ConfigError(f"A token's role is one of {_ROLES}, not {role!r}.")

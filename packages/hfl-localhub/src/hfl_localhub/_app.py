@@ -80,7 +80,7 @@ class HubApp:
             await mount(receive, noting_send)
         except ClientDisconnect:
             return
-        except Exception as error:  # as below
+        except Exception as error:
             if started:  # what was promised can't be kept: the server cuts the connection
                 raise
             known = error if isinstance(error, HubError) else _unexpected(error, Request(scope))

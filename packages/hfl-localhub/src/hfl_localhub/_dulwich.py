@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any, Iterable
 
@@ -12,14 +11,10 @@ from dulwich.refs import DiskRefsContainer, check_ref_format
 
 __all__ = ["blob", "commit", "is_valid_ref", "object_store", "references", "tag", "tree"]
 
-# Older releases always flush objects to the disk, newer ones when asked.
-_FLUSHES = "fsync_object_files" in inspect.signature(DiskObjectStore.__init__).parameters
-_OPTIONS: dict[str, Any] = {"fsync_object_files": True} if _FLUSHES else {}
-
 
 def object_store(path: Path) -> Any:
-    """Open an object store. Level 1: weights in regular files hardly shrink, and it is 4 x faster."""
-    return DiskObjectStore(str(path), loose_compression_level=1, **_OPTIONS)
+    """Open an object store, for reading."""
+    return DiskObjectStore(str(path))
 
 
 def references(path: Path) -> Any:

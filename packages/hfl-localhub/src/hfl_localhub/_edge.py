@@ -145,7 +145,8 @@ class _Exchange:
             if fault.kind == "drop" and start + len(body) >= fault.at:
                 self.cut(abruptly=True)
             if fault.kind == "disk" and start + len(body) >= fault.at:
-                await self.drain()
+                if message.get("more_body"):
+                    await self.drain()
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             body = await self._tamper(fault, start, body)
         if message["type"] == "http.request":

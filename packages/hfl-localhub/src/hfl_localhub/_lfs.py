@@ -127,7 +127,11 @@ def _claims(call: Call, action: str) -> dict[str, Any]:
         HubError: 403: it is missing, forged, expired or for something else.
     """
     claims = call.hub.context.signer.verify(call.one("sig") or "")
-    if claims is None or claims["do"] != action or claims["path"] != call.request.scope["path"]:
+    if (
+        claims is None
+        or claims.get("do") != action
+        or claims.get("path") != call.request.scope["path"]
+    ):
         raise HubError(403, "The URL's signature is invalid or has expired.", code="AccessDenied")
     return claims
 

@@ -42,7 +42,8 @@ def collect_garbage(repo: Repo, git: GitSession) -> None:
     """Remove the objects that no reference leads to. The caller has the repository alone.
 
     All objects are loose files (this Hub writes no packs), so each is removed on its own and a
-    kill half-way leaves a repository that is as valid, with some garbage more.
+    kill half-way leaves a repository that is as valid, with some garbage more. Files that were
+    being written when a process was killed go, too: nobody is writing now.
     """
     kept = reachable(git)
     for path in _loose_objects(repo.git.path / "objects"):
@@ -56,4 +57,4 @@ def _loose_objects(folder: Path) -> list[Path]:
     for entry in os.scandir(folder):
         if len(entry.name) == 2 and entry.is_dir():
             found.extend(Path(child.path) for child in os.scandir(entry.path))
-    return [path for path in found if len(path.name) == 38]
+    return found

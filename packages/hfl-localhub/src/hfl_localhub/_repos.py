@@ -143,7 +143,8 @@ class Repositories:
         for marker in self._folder.glob("*/*/*/repo.json"):
             repo_type, namespace, name = marker.parent.parts[-3:]
             key = (repo_type[:-1], namespace, name)
-            self._repos[key] = Repo(key, marker.parent)
+            repo = self._repos[key] = Repo(key, marker.parent)
+            repo.git.discard_leftovers()
 
     def get(self, key: Key) -> Repo | None:
         """Return a repository by its present name."""

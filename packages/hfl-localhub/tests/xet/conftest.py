@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,24 +15,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 
-class SmallHub:
-    """A Hub in a process of its own, and what it answered."""
-
-    def __init__(self, root):
-        self.root = root
-        command = [sys.executable, str(HERE / "small_hub.py"), str(root)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.endpoint = self.process.stdout.readline().strip()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(timeout=30)
-        self.process.stdout.close()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(timeout=30)
-        self.process.stdout.close()
+class Hub:
+    """Ways to ask a Hub, and to see what it answered."""
 
     def requests(self):
         lines = (self.root / "requests.jsonl").read_text().splitlines()
@@ -57,6 +42,44 @@ class SmallHub:
         path = f"/api/{repo}/xet-{access}-token{revision}"
         answer = self.request("GET", path, token=token).json()
         return answer["casUrl"][len(self.endpoint) :], answer["accessToken"]
+
+
+class SmallHub(Hub):
+    """A Hub in a process of its own."""
+
+    def __init__(self, root):
+        self.root = root
+        command = [sys.executable, str(HERE / "small_hub.py"), str(root)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.endpoint = self.process.stdout.readline().strip()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+
+class ThreadHub(Hub):
+    """A Hub in a thread: starts at once, and its code is seen by coverage."""
+
+    def __init__(self, root):
+        from small_hub import make_server
+
+        self.root = root
+        self.server, self.listener, self.endpoint = make_server(root)
+        options = {"sockets": [self.listener]}
+        self.thread = threading.Thread(target=self.server.run, kwargs=options, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join(timeout=30)
+        self.listener.close()
 
 
 class Answer:
@@ -93,7 +116,7 @@ def small_hub(start_hub, tmp_path):
 @pytest.fixture(scope="module")
 def shared_hub(tmp_path_factory):
     """One Hub for the tests of a module that do not look at what others did."""
-    hub = SmallHub(tmp_path_factory.mktemp("hub"))
+    hub = ThreadHub(tmp_path_factory.mktemp("hub"))
     yield hub
     hub.stop()
 

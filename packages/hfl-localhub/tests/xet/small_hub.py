@@ -63,7 +63,7 @@ async def refuse(request, error):
 class RequestLog:
     def __init__(self, app, path):
         self.app = app
-        self.file = path.open("a", buffering=1)
+        self.path = path
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -83,7 +83,8 @@ class RequestLog:
             await send(message)
 
         await self.app(scope, counting_receive, counting_send)
-        self.file.write(json.dumps(line) + "\n")
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 def create_app(root, endpoint, clock=None):
@@ -116,14 +117,18 @@ def create_app(root, endpoint, clock=None):
     return app
 
 
-def main():
-    root = Path(sys.argv[1])
+def make_server(root):
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = RequestLog(create_app(root, endpoint), root / "requests.jsonl")
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=5)
     listener.listen()
+    return uvicorn.Server(config), listener, endpoint
+
+
+def main():
+    server, listener, endpoint = make_server(Path(sys.argv[1]))
     print(endpoint, flush=True)
     server.run(sockets=[listener])
 

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import textwrap
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 from xet_objects import random_bytes
 
+from hfl_core.errors import ConfigError
 from hfl_localhub import LocalHub
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -42,6 +44,26 @@ def run(hub, token, code, *arguments, **environment):
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
+
+
+def ask(hub, token, method, path, body=None):
+    """Ask the Hub directly; return the status."""
+    request = urllib.request.Request(
+        hub.endpoint + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def create(hub, token, name, **more):
+    assert ask(hub, token, "POST", "/api/repos/create", {"name": name, **more}) == 200
 
 
 def xet_requests(hub):
@@ -92,6 +114,12 @@ def test_a_folder_goes_up_by_xet_and_comes_back(hub, tmp_path):
         assert (answer.status, answer.read()) == (206, data[1000:2000])
 
 
+@pytest.mark.parametrize("name", ["xet", "buckets", "Api", "me"])
+def test_nobody_is_called_like_a_part_of_the_hubs_own_urls(hub, name):
+    with pytest.raises(ConfigError, match="can't be the name"):
+        hub.create_user(name)
+
+
 @needs_2
 def test_a_file_that_went_up_by_lfs_comes_back_without_xet(hub, tmp_path):
     token = hub.create_user("ann")
@@ -111,13 +139,12 @@ def test_a_file_that_went_up_by_xet_is_committed_and_comes_back_on_all_versions(
     data = random_bytes(9, 500_000)
     (tmp_path / "up").mkdir()
     (tmp_path / "up" / "model.bin").write_bytes(data)
+    create(hub, token, "mixed")
     run(
         hub,
         token,
         """
-        import hf_xet, json, os, sys
-        from huggingface_hub import HfApi
-        HfApi().create_repo("ann/mixed")
+        import hf_xet, os, sys
         refresh = os.environ["HF_ENDPOINT"] + "/api/models/ann/mixed/xet-write-token/main"
         headers = {"authorization": "Bearer " + os.environ["HF_TOKEN"]}
         session = hf_xet.XetSession()
@@ -136,33 +163,14 @@ def test_a_file_that_went_up_by_xet_is_committed_and_comes_back_on_all_versions(
     assert (tmp_path / "down" / "model.bin").read_bytes() == data
 
 
-@needs_2
 def test_a_token_for_the_store_is_given_to_those_who_may(hub):
     token = hub.create_user("ann")
     stranger = hub.create_user("bob")
-    code = """
-        import json, sys
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils import get_session
-        api = HfApi()
-        found = []
-        for path in sys.argv[1:]:
-            url = api.endpoint + path
-            found.append(get_session().get(url, headers=api._build_hf_headers()).status_code)
-        print(json.dumps(found))
-    """
-    run(
-        hub,
-        token,
-        """
-        from huggingface_hub import HfApi
-        HfApi().create_repo("ann/hidden", private=True)
-        HfApi().create_repo("ann/open")
-        HfApi().create_repo("ann/gated")
-        HfApi().update_repo_settings("ann/gated", gated="manual")
-        print("null")
-        """,
-    )
+    create(hub, token, "hidden", private=True)
+    create(hub, token, "open")
+    create(hub, token, "gated")
+    settings = {"gated": "manual"}
+    assert ask(hub, token, "PUT", "/api/models/ann/gated/settings", settings) == 200
     paths = [
         "/api/models/ann/hidden/xet-read-token/main",
         "/api/models/ann/hidden/xet-write-token/main",
@@ -173,34 +181,15 @@ def test_a_token_for_the_store_is_given_to_those_who_may(hub):
         "/api/models/ann/gated/xet-read-token/main",
         "/api/models/ann/none/xet-read-token/main",
     ]
-    assert run(hub, token, code, *paths) == [200] * 7 + [404]
-    assert run(hub, stranger, code, *paths) == [404, 404, 200, 403, 200, 200, 403, 404]
-
-
-@needs_2
-def test_a_bucket_takes_a_copy_from_a_repository_and_moves(hub, tmp_path):
-    token = hub.create_user("ann")
-    data = random_bytes(10, 200_000)
-    (tmp_path / "up").mkdir()
-    (tmp_path / "up" / "model.bin").write_bytes(data)
-    run(hub, token, PUSH, "source", tmp_path / "up")
-    found = run(
-        hub,
-        token,
-        """
-        import json, sys
-        from huggingface_hub import HfApi
-        api = HfApi()
-        api.create_bucket("ann/first")
-        api.copy_files("hf://ann/source/model.bin", "hf://buckets/ann/first/")
-        api.move_bucket("ann/first", "ann/second")
-        api.download_bucket_files("ann/second", [("model.bin", sys.argv[1])])
-        print(json.dumps([f.size for f in api.list_bucket_tree("ann/second")]))
-        """,
-        tmp_path / "down",
+    assert [ask(hub, token, "GET", path) for path in paths] == [200] * 7 + [404]
+    response = urllib.request.Request(
+        hub.endpoint + paths[3], headers={"Authorization": f"Bearer {token}"}
     )
-    assert found == [len(data)]
-    assert (tmp_path / "down").read_bytes() == data
+    with urllib.request.urlopen(response) as answer:
+        grant = json.load(answer)["accessToken"]
+    assert ask(hub, token, "PUT", f"/_lfs/{'ab' * 32}?sig={grant}", {}) == 403
+    expected = [404, 404, 200, 403, 200, 200, 403, 404]
+    assert [ask(hub, stranger, "GET", path) for path in paths] == expected
 
 
 @needs_2
@@ -246,6 +235,12 @@ def test_a_bucket_is_used_by_api_file_system_and_command(hub, tmp_path):
             found["stranger"] = error.response.status_code
         info = api.bucket_info("ann/things")
         found["info"] = [info.private, info.size, info.total_files]
+        api.create_repo("source")
+        api.upload_file(path_or_fileobj=up + "/sub/two", path_in_repo="w.bin", repo_id="ann/source")
+        api.create_bucket("ann/first")
+        api.copy_files("hf://ann/source/w.bin", "hf://buckets/ann/first/")
+        api.move_bucket("ann/first", "ann/second")
+        found["moved"] = [api.bucket_info("ann/first").id, api.bucket_info("ann/second").size]
         print(json.dumps(found))
         """,
         tmp_path / "up",
@@ -259,6 +254,7 @@ def test_a_bucket_is_used_by_api_file_system_and_command(hub, tmp_path):
         "failed": [{"path": "a", "error": "Source repository not found: buckets/ann/none"}],
         "stranger": 401,
         "info": [True, 100_000, 1],
+        "moved": ["ann/second", 100_000],
     }
     assert (tmp_path / "down" / "one").read_text() == "one"
     assert (tmp_path / "down" / "sub" / "two").read_bytes() == random_bytes(11, 100_000)
@@ -296,30 +292,20 @@ def test_a_client_uploads_again_what_the_hub_has_removed(tmp_path):
             handle = commit.start_upload_file(sys.argv[1], sha256=hf_xet.COMPUTE_SHA256)
         print(json.dumps(handle.result().xet_info.hash))
         """
-    create = """
-        from huggingface_hub import HfApi
-        HfApi().create_repo("ann/kept")
-        print("null")
-        """
-    delete = """
-        from huggingface_hub import HfApi
-        HfApi().delete_repo("ann/kept")
-        print("null")
-        """
     hub = LocalHub(tmp_path / "hub", clock=lambda: now[0])
     with hub:
         token = hub.create_user("ann")
-        run(hub, token, create)
+        create(hub, token, "kept")
         run(hub, token, upload, tmp_path / "data")
     now[0] += 24 * 3600
     with hub:  # the repository holds the file: it stays
         hub.requests.clear()
         run(hub, token, upload, tmp_path / "data")
         assert hub.requests.count("POST", "/xet/*/v1/xorbs/*") == 0
-        run(hub, token, delete)
+        assert ask(hub, token, "DELETE", "/api/repos/delete", {"name": "kept"}) == 200
     now[0] += 24 * 3600
     with hub:
-        run(hub, token, create)
+        create(hub, token, "kept")
         hub.requests.clear()
         run(hub, token, upload, tmp_path / "data")
         assert hub.requests.count("POST", "/xet/*/v1/xorbs/*") == 1

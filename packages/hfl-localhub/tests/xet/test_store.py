@@ -140,6 +140,15 @@ def test_a_blob_that_came_another_way_has_no_xet_hash(store):
     assert store.service.xet_hash("not a digest") is None
 
 
+def test_a_file_that_was_deleted_for_good_is_not_offered_any_more(store):
+    store.add_file(CHUNKS, SHA256)
+    store.context.blobs.delete(SHA256)
+    assert store.service.xet_hash(SHA256) is None
+    store.add_shard(whole_file(CHUNKS, SHA256))
+    assert store.context.blobs.path(SHA256).read_bytes() == DATA
+    assert store.service.xet_hash(SHA256) is not None
+
+
 def test_the_empty_file_is_always_there(store):
     empty = "0" * 64
     assert store.service.size(empty) == 0
@@ -485,6 +494,27 @@ def test_a_kill_anywhere_while_collecting_loses_no_live_file(tmp_path):
         again.collect(hashes=[live])
         assert again.read(live) == DATA
         assert not again.service.xet_hash(SHA256)
+        if not was_killed:
+            break
+    assert 5 < count < 99
+
+
+@pytest.mark.torture
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that can be copied")
+def test_a_kill_anywhere_while_uploading_leaves_a_store_that_takes_it_again(tmp_path):
+    for count in range(100):
+        root = tmp_path / f"{count}"
+        root.mkdir()
+        store = Store(root)
+        was_killed = dies_at_change(count, functools.partial(store.add_file, CHUNKS, SHA256))
+        again = Store(root)
+        name = _hashing.to_text(file_hash(CHUNKS))
+        if again.service.size(name) is not None:
+            assert again.read(name) == DATA
+            assert again.context.blobs.path(SHA256).read_bytes() == DATA
+        assert again.add_file(CHUNKS, SHA256) == name
+        assert again.read(name) == DATA
+        assert again.service.xet_hash(SHA256) == name
         if not was_killed:
             break
     assert 5 < count < 99

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 from pathlib import Path
-from typing import Any, AsyncIterator, Awaitable, BinaryIO, Callable, List
+from typing import AsyncIterator, Awaitable, BinaryIO, Callable, List
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hfl_localhub._streams import FileSlice, receive_into
 from hfl_localhub._xet import _ranges
 from hfl_localhub._xet._errors import (
     XetFormatError,
@@ -135,15 +136,16 @@ class _Handlers:
         start, end = (first, last + 1) if span is None else span.of_size(size).bounds(size)
         if start < first or end > last + 1:
             raise XetScopeError(f"The URL is for the bytes {first} to {last} only.")
-        return StreamingResponse(
-            _slice(path, start, end),
+        return FileSlice(
+            path.open("rb", 0),
+            start,
+            end - start,
             status_code=206,
             headers={
                 "Accept-Ranges": "bytes",
-                "Content-Length": str(end - start),
                 "Content-Range": f"bytes {start}-{end - 1}/{size}",
+                "Content-Type": "application/octet-stream",
             },
-            media_type="application/octet-stream",
         )
 
     async def unknown(self, request: Request) -> Response:
@@ -162,30 +164,26 @@ async def _upload(
     request: Request, service: XetService, limit: int
 ) -> AsyncIterator[tuple[BinaryIO, Path]]:
     """Write a request's body to a temporary file, so that it never is in memory as a whole."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > limit:
-        raise XetTooLargeError(f"At most {limit} bytes may be uploaded at once, not {announced}.")
+
+    def check(size: int) -> None:
+        if size > limit:
+            raise XetTooLargeError(f"At most {limit} bytes may be uploaded at once, not {size}.")
+
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit():
+        check(int(announced))
     path = service.blobs.new_temporary_path()
     try:
         with path.open("w+b") as stream:
-            size = 0
-            async for data in request.stream():
-                size += len(data)
-                if size > limit:
-                    raise XetTooLargeError(f"At most {limit} bytes may be uploaded at once.")
-                stream.write(data)
+            await receive_into(request, _writes(stream), check=check)
             yield stream, path
     finally:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
 
 
-def _slice(path: Path, start: int, end: int) -> Any:
-    with path.open("rb") as stream:
-        stream.seek(start)
-        while start < end:
-            data = stream.read(min(end - start, 256 * 1024))
-            if not data:
-                return
-            start += len(data)
-            yield data
+def _writes(stream: BinaryIO) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        stream.write(data)
+
+    return write

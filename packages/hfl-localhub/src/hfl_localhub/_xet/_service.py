@@ -58,7 +58,9 @@ class XetService:
         return f"{self._context.endpoint()}/xet/{self._generation.current}"
 
     def xet_hash(self, sha256: str) -> str | None:
-        """Return the Xet hash of a file by its sha256, or None if it did not come this way.
+        """Return the Xet hash of a file by its sha256.
+
+        None if it did not come this way, or was deleted for good since.
 
         Args:
             sha256: The digest of the plain bytes, in hexadecimal.
@@ -67,7 +69,9 @@ class XetService:
             digest = self._files.xet_hash(bytes.fromhex(sha256))
         except ValueError:
             return None
-        return None if digest is None else _hashing.to_text(digest)
+        if digest is None or not self.blobs.has(sha256):
+            return None
+        return _hashing.to_text(digest)
 
     def sha256(self, xet_hash: str) -> str | None:
         """Return the sha256 of a file by its Xet hash, or None if its uploader gave none."""
@@ -139,6 +143,7 @@ class XetService:
         *,
         live_xet_hashes: Collection[str],
         live_sha256s: Collection[str],
+        deleted_sha256s: Collection[str] = (),
         grace: float = GRACE,
     ) -> _garbage.GarbageReport:
         """Remove what no live file needs.
@@ -146,6 +151,7 @@ class XetService:
         Args:
             live_xet_hashes: Files that buckets hold.
             live_sha256s: Files that repositories hold, in any revision.
+            deleted_sha256s: Files that were deleted on purpose: they go whatever their age.
             grace: What was uploaded in the last so many seconds stays, because the commit that
                 names it may be on its way.
         """
@@ -156,6 +162,7 @@ class XetService:
                 self._chunks,
                 live_hashes={_digest(text) for text in live_xet_hashes},
                 live_sha256s={bytes.fromhex(text) for text in live_sha256s},
+                deleted_sha256s={bytes.fromhex(text) for text in deleted_sha256s},
                 unless_newer_than=self._clock() - grace,
                 # Before anything goes: a client that asks from then on starts from nothing.
                 before_removal=self._generation.advance,

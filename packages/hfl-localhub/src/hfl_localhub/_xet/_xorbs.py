@@ -87,6 +87,7 @@ class XorbStorage:
         upload.write(table.to_bytes())
         upload.flush()
         fsync_file(upload.fileno())
+        upload.close()  # some systems do not rename what is open
         target = self.path(digest)
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True)

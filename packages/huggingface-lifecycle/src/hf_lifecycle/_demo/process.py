@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from hfl_core import HflError
 
@@ -32,22 +34,21 @@ class TrainingProcess:
     """
 
     def __init__(self, run: Path, log: Path) -> None:
+        self._run = run
         self._log = log
         self._events: queue.Queue[Event | None] = queue.Queue()
-        with log.open("ab") as stderr:
-            # A session of its own, so that Ctrl-C reaches the conductor alone, which then kills.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _PROGRAM, str(run)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        self._process: subprocess.Popen[bytes] | None = None
         self._reader = threading.Thread(target=self._read, name="demo-reader", daemon=True)
-        self._reader.start()
 
     def __enter__(self) -> TrainingProcess:
-        return self
+        try:
+            # Ctrl-C while Popen forks would leave a process that nobody knows of.
+            with interrupts_deferred():
+                self._start()
+            return self  # noqa: TRY300  # in here, so that no gap is left before the caller's block
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.kill()
@@ -78,6 +79,8 @@ class TrainingProcess:
         Returns:
             What it had said and nobody had read yet.
         """
+        if self._process is None:
+            return []
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -95,11 +98,23 @@ class TrainingProcess:
             HflError: It ended with an error.
         """
         self._reader.join()
-        if self._process.wait() != 0:
+        if self._status() != 0:
             self._raise_failure()
 
+    def _start(self) -> None:
+        with self._log.open("ab") as stderr:
+            # A session of its own, so that Ctrl-C reaches the conductor alone, which then kills.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", _PROGRAM, str(self._run)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        self._reader.start()
+
     def _read(self) -> None:
-        stream = self._process.stdout
+        stream = None if self._process is None else self._process.stdout
         if stream is not None:
             with stream:
                 for line in stream:
@@ -107,11 +122,36 @@ class TrainingProcess:
                         self._events.put(json.loads(line))
         self._events.put(None)
 
+    def _status(self) -> int | None:
+        return None if self._process is None else self._process.wait()
+
     def _raise_failure(self) -> None:
-        status = self._process.wait()
+        status = self._status()
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         said = " | ".join(line.strip() for line in lines[-_TAIL:]) or "nothing"
         raise HflError(
             f"The training process ended by itself with status {status}. Its last words: {said}",
             hint=f"Run it by hand to see more: {sys.executable} -m {_PROGRAM} DIRECTORY",
         )
+
+
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C wait until a block is done; it raises KeyboardInterrupt at its end.
+
+    Signals are Python's main thread's business; in another thread nothing is changed.
+
+    Yields:
+        Nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if arrived:
+        raise KeyboardInterrupt

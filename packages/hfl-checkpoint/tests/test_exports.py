@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import hfl_checkpoint
+from hfl_core._lazy import check_exports
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert sorted(hfl_checkpoint.__all__) == [
+        "Checkpoint",
+        "CheckpointDamagedError",
+        "CheckpointError",
+        "CheckpointExistsError",
+        "CheckpointManager",
+        "CheckpointNotFoundError",
+        "CleanupPlan",
+        "Decision",
+        "EverySteps",
+        "KeepAll",
+        "KeepBest",
+        "KeepLast",
+        "KeepPolicy",
+        "MissingComponentError",
+        "PendingCheckpoint",
+        "Problem",
+        "RestoreReport",
+        "SaveContext",
+        "SavePolicy",
+        "StateMismatchError",
+        "UnknownTypeError",
+        "UnsupportedFormatError",
+        "VerifyReport",
+        "__version__",
+        "register_codec",
+    ]
+
+
+def test_exports_type_checker_block_and_modules_agree() -> None:
+    assert check_exports("hfl_checkpoint") == []
+
+
+def test_importing_the_package_imports_no_framework() -> None:
+    program = (
+        "import sys, hfl_checkpoint, hfl_checkpoint.errors; hfl_checkpoint.CheckpointDamagedError; "
+        "print(sorted({'torch', 'numpy', 'transformers', 'datasets', 'huggingface_hub'} & {*sys.modules}))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, check=True, text=True
+    )
+    assert answer.stdout.strip() == "[]"

@@ -1,0 +1,160 @@
+"""SIGKILL at every operation of a save, and at random moments of a run that saves in the background."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any, List
+
+import pytest
+
+from hfl_checkpoint import CheckpointManager, KeepLast
+from hfl_core import Files
+
+pytestmark = pytest.mark.torture
+
+
+class DieAt:
+    """Kills the process at its n-th operation, counted from 1."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.count = 0
+
+    def __call__(self, operation: str, path: Path) -> None:
+        self.count += 1
+        if self.count == self.n:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def save_and_die_at(run: Path, live: Any, n: int, *, step: int) -> int:
+    manager = CheckpointManager(run, keep=KeepLast(1), background=False)
+    state = live()
+    manager.resume(**state.components)
+    observer = DieAt(n)
+    manager._run.files = Files(observer)
+    manager.save(step, **state.move_to(step).components)
+    return observer.count
+
+
+def debris(run: Path) -> List[str]:
+    """What is left over; a lease that was never written may stay for a minute."""
+    inner = [path for name in (".staging", ".trash") for path in (run / name).rglob("*")]
+    left = [path for path in inner if path.suffix != ".lease" or path.stat().st_size]
+    return sorted(str(path) for path in [*left, *run.glob(".*.tmp")])
+
+
+def require_whole(run: Path, live: Any, *, steps: set[int]) -> int:
+    """Check what a process finds that comes after a kill; return the step that it goes on from."""
+    found = CheckpointManager(run, keep=KeepLast(1), background=False)
+    newest = found.latest()
+    assert newest is not None
+    assert newest.step in steps
+    for checkpoint in found.checkpoints():
+        assert found.verify(checkpoint).ok
+    state = live()
+    report = found.resume(**state.components)
+    assert report is not None
+    assert report.quarantined == ()
+    assert state.stands_at == newest.step
+    found.save(100, **state.move_to(100).components)
+    assert [item.name for item in found.checkpoints()] == ["step-00000100"]
+    assert [
+        path.name for path in run.iterdir() if not path.name.startswith(".") and path.is_dir()
+    ] == ["step-00000100"]
+    assert debris(run) == []
+    return newest.step
+
+
+def test_a_kill_at_any_operation_leaves_the_last_commit_newest(
+    children: Any, live: Any, memory_path: Path, open_manager: Any
+) -> None:
+    base = memory_path / "base"
+    open_manager(base).save(1, **live(1).components)
+    found = []
+    for n in range(1, 500):
+        run = memory_path / str(n)
+        shutil.copytree(str(base), str(run))
+        operations = children.call(lambda run=run, n=n: save_and_die_at(run, live, n, step=2))
+        found.append(require_whole(run, live, steps={1, 2}))
+        if operations is not None:
+            break
+    assert operations is not None
+    assert found == sorted(found), "once it is committed, a later kill does not take it back"
+    assert found.count(1) > 30, "kills before the commit"
+    assert found.count(2) > 4, "kills after the commit, while the old one is deleted"
+
+
+def test_a_kill_at_any_operation_of_the_first_save_leaves_a_run_that_can_save(
+    children: Any, live: Any, memory_path: Path, open_manager: Any
+) -> None:
+    committed = 0
+    for n in range(1, 500):
+        run = memory_path / str(n) / "run"
+        operations = children.call(lambda run=run, n=n: save_and_die_at(run, live, n, step=1))
+        manager = open_manager(run)
+        state = live(7)
+        report = manager.resume(**state.components)
+        if report is None:
+            assert state.stands_at == 7, "a fresh start touches nothing"
+        else:
+            committed += 1
+            assert state.stands_at == 1
+        manager.save(9, **state.move_to(9).components)
+        assert manager.latest().step == 9
+        assert debris(run) == []
+        if operations is not None:
+            break
+    assert operations is not None
+    assert committed > 1
+
+
+def train_forever(run: Path, live: Any, acknowledge: int) -> None:
+    state = live()
+    with CheckpointManager(run, keep=KeepLast(2)) as manager:
+        manager.resume(**state.components)
+        while True:
+            step = state.counters["step"] + 1
+            manager.save(step, **state.move_to(step).components)
+            # The save before this one was waited for, so it is committed.
+            os.write(acknowledge, f"{step - 1}\n".encode())
+
+
+def test_kills_at_random_moments_lose_nothing_that_was_committed(
+    children: Any, live: Any, memory_path: Path
+) -> None:
+    run = memory_path / "run"
+    chance = random.Random(20)
+    receive, send = os.pipe()
+    newest, kills = 0, 0
+    while kills < 24:
+        child = children.start(lambda: train_forever(run, live, send))
+        os.read(receive, 4096)  # it has begun to save
+        time.sleep(chance.uniform(0.0, 0.06))
+        children.kill(child)
+        kills += 1
+        os.set_blocking(receive, False)
+        try:
+            acknowledged = int(os.read(receive, 1 << 16).split()[-1])
+        except BlockingIOError:
+            acknowledged = 0
+        os.set_blocking(receive, True)
+        found = CheckpointManager(run, background=False)
+        latest = found.latest()
+        if latest is None:
+            assert acknowledged == newest == 0
+            continue
+        assert latest.step >= max(newest, acknowledged), f"kill {kills} lost a commit"
+        assert all(found.verify(item).ok for item in found.checkpoints())
+        assert len(found.checkpoints()) <= 3
+        state = live()
+        assert found.resume(**state.components).quarantined == ()
+        assert state.stands_at == latest.step
+        newest = latest.step
+    assert newest > kills
+    os.close(receive)
+    os.close(send)
