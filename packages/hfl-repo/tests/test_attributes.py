@@ -23,18 +23,24 @@ def test_rules_that_are_missing_are_added_and_the_rest_stays(repo, ann) -> None:
 
 
 def test_the_hub_follows_the_rules(repo, ann) -> None:
-    repo.set_gitattributes(files=["state/opt imizer.foo", "odd[1].csv"])
+    repo.set_gitattributes(["my data/*"], files=["state/opt imizer.foo", "odd[1].csv"])
     sample = {"sample": "YQ==", "size": 1}
     body = {
         "files": [
             {"path": "state/opt imizer.foo", **sample},
             {"path": "odd[1].csv", **sample},
             {"path": "odd1.csv", **sample},
+            {"path": "my data/x", **sample},
         ]
     }
     answer = ann.call("POST", f"/api/models/{repo.repo_id}/preupload/main", body).json()
     modes = {item["path"]: item["uploadMode"] for item in answer["files"]}
-    assert modes == {"state/opt imizer.foo": "lfs", "odd[1].csv": "lfs", "odd1.csv": "regular"}
+    assert modes == {
+        "state/opt imizer.foo": "lfs",
+        "odd[1].csv": "lfs",
+        "odd1.csv": "regular",
+        "my data/x": "lfs",
+    }
 
 
 def test_nothing_missing_makes_no_commit(repo, asked) -> None:

@@ -67,7 +67,6 @@ def test_a_search_finds_others_too_but_not_what_is_private(bob, manager) -> None
     "options", [{"sort": "size"}, {"limit": 0}, {"limit": True}, {"license": "mti"}, {"tags": "x"}]
 )
 def test_filters_that_make_no_sense_are_refused(manager, options, asked) -> None:
-    manager()._identity
     seen = asked()
     with pytest.raises(ValidationError):
         manager().search("x", **options)

@@ -58,10 +58,11 @@ def test_a_token_with_less_says_why(hub, ann, sign_in, options, reason) -> None:
     assert reason in repo.permissions().reason
 
 
-def test_a_reader_of_an_organization_says_so(hub, manager, sign_in) -> None:
+def test_a_reader_of_an_organization_says_so(hub, ann, manager, sign_in) -> None:
     owner = hub.create_user("chair", orgs={"club": "admin"})
     sign_in(owner)
     RepoManager("club/digits").create()
+    sign_in(ann.token)
     repo = manager("club/digits")
     assert rights(repo) == (True, False, False)
     assert repo.permissions().reason == "'ann' may only read in 'club'."

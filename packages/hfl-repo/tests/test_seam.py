@@ -29,6 +29,12 @@ from hfl_repo._files import read_file
 from hfl_repo._hub import Hub
 from hfl_repo._translate import requested_wait
 
+# The two ways to the Hub: a request of ours, and one of HfApi's.
+ASKED = {
+    "send": lambda hub, target: hub.get(target.api(), target),
+    "call": lambda hub, target: hub.call(lambda api: api.repo_info(target.repo_id), target),
+}
+
 
 def test_one_module_imports_huggingface_hub() -> None:
     folder = Path(hfl_repo.__file__).parent
@@ -71,10 +77,7 @@ def test_its_functions_import_it_when_they_are_called() -> None:
 def test_every_status_becomes_one_of_our_errors(hub, repo, status, kind, through) -> None:
     hub.faults.answer(status, error="because hf_abcdefghijklmnopqrstuvwxyz", times=None)
     with pytest.raises(kind) as caught:
-        if through == "send":
-            repo._hub.get(repo._target.api(), repo._target)
-        else:
-            repo._hub.call(lambda api: api.repo_info(repo.repo_id), repo._target)
+        ASKED[through](repo._hub, repo._target)
     assert "hf_abc" not in str(caught.value)
     assert "***" in str(caught.value) or kind is HeadMovedError
     assert isinstance(caught.value.__cause__, Exception) == (through == "call")
@@ -96,10 +99,7 @@ def test_every_error_code_becomes_one_of_our_errors(hub, repo, code, status, kin
     hub.faults.answer(status, code=code, times=None)
     target = repo._target.at("main", "model.bin")
     with pytest.raises(kind):
-        if through == "send":
-            repo._hub.get(target.api(), target)
-        else:
-            repo._hub.call(lambda api: api.repo_info(repo.repo_id), target)
+        ASKED[through](repo._hub, target)
 
 
 def test_a_refused_token_is_named_by_its_place(hub, ann, sign_in) -> None:
@@ -147,7 +147,7 @@ def test_a_rate_limit_is_waited_out_as_long_as_the_hub_asks(hub, repo) -> None:
 
 
 def test_a_wait_that_is_too_long_is_not_begun(hub, repo) -> None:
-    repo._hub.retry = RetryPolicy(timeout=60, sleep=lambda seconds: pytest.fail("waited"))
+    repo._hub.retry = RetryPolicy(timeout=60, sleep=lambda _seconds: pytest.fail("waited"))
     hub.faults.answer(429, retry_after=271, times=None, path="/api/models/*")
     with pytest.raises(RateLimitError) as caught:
         repo.info()

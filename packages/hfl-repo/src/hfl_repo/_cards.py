@@ -18,7 +18,7 @@ from hfl_repo._info import ARCHIVE_KEY
 from hfl_repo._target import Target
 from hfl_repo.errors import CardConflictError, HeadMovedError, InvalidCardError, RepoArchivedError
 
-__all__ = ["Card", "CardEdit", "CardUpdate", "Cards"]
+__all__ = ["Card", "CardUpdate"]
 
 _PATH = "README.md"
 
