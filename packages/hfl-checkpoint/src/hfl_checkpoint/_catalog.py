@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Dict, Iterator, List, Literal
 
-from hfl_checkpoint._find import Which, find, find_by
+from hfl_checkpoint._find import Which, find, find_by, require_label
 from hfl_checkpoint._manifest import MANIFEST
 from hfl_checkpoint._retention import ranked, require_mode
 from hfl_checkpoint._run import RunDirectory
@@ -147,7 +147,12 @@ class Catalog:
         """Keep a checkpoint whatever the policy says, under a label if one is given.
 
         A label belongs to one checkpoint: giving it to another one takes it from the first.
+
+        Raises:
+            ConfigError: The label would mean something else where a checkpoint is asked for.
         """
+        if label is not None:
+            require_label(label)
         self.settle()  # before the lock, which a save under way needs
         with self._locked(which) as checkpoint:
             pins = {

@@ -31,7 +31,7 @@ def publish_and_load(file: Path, repo_id: str) -> None:
     commit = api.upload_file(
         path_or_fileobj=str(file), path_in_repo="model.safetensors", repo_id=repo_id
     )
-    copy = Path(hf_hub_download(repo_id, "model.safetensors"))
+    copy = Path(hf_hub_download(repo_id, "model.safetensors", revision=commit.oid))
     model = build_model()
     model.load_state_dict(load_file(copy))
     facts = {
