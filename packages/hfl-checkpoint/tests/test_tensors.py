@@ -98,29 +98,27 @@ def test_every_data_type_comes_back_bit_for_bit(
 def test_the_data_types_of_training_are_all_there() -> None:
     usable = {str(dtype).split(".")[-1] for dtype in DTYPES if is_usable(dtype)}
 
-    assert usable >= set(
-        [
-            "float64",
-            "float32",
-            "float16",
-            "bfloat16",
-            "float8_e4m3fn",
-            "float8_e5m2",
-            "float8_e4m3fnuz",
-            "float8_e5m2fnuz",
-            "complex64",
-            "complex128",
-            "bool",
-            "int8",
-            "int16",
-            "int32",
-            "int64",
-            "uint8",
-            "uint16",
-            "uint32",
-            "uint64",
-        ]
-    )
+    assert usable >= {
+        "float64",
+        "float32",
+        "float16",
+        "bfloat16",
+        "float8_e4m3fn",
+        "float8_e5m2",
+        "float8_e4m3fnuz",
+        "float8_e5m2fnuz",
+        "complex64",
+        "complex128",
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    }
 
 
 @pytest.mark.parametrize("position", range(3))

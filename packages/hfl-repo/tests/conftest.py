@@ -4,8 +4,11 @@ import base64
 import dataclasses
 import hashlib
 import http.client
+import io
 import itertools
 import json
+import logging
+import sys
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -176,3 +179,28 @@ def asked(hub):
             return [pair for pair in self() if pair[0] != "GET"]
 
     return Asked
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Run `hfl-repo` with its arguments and standard input; return exit code, stdout and stderr."""
+
+    def run(*arguments, stdin="", **env):
+        from hfl_repo.cli import main
+
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for key, value in env.items():
+                patch.setenv(key, value)
+            patch.setattr(sys, "argv", ["hfl-repo", *arguments])
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            with pytest.raises(SystemExit) as ended:
+                main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    yield run
+    root = logging.getLogger("hfl")
+    for handler in [each for each in root.handlers if getattr(each, "is_hfl", False)]:
+        root.removeHandler(handler)
+    root.setLevel(logging.NOTSET)

@@ -139,13 +139,6 @@ def test_a_hub_that_makes_another_one_right_now_is_waited_for(hub, manager, name
     assert manager(name).create(on_conflict="fail").repo_id == name
 
 
-def test_a_hub_that_ignores_the_visibility_is_noticed(hub, ann, manager, name, monkeypatch) -> None:
-    repo = manager(name)
-    monkeypatch.setattr(repo._hub, "visibility_payload", lambda private: {})  # an odd server
-    with pytest.raises(VisibilityMismatchError):
-        repo.create(private=True)
-
-
 @pytest.mark.parametrize(
     ("options", "text"),
     [

@@ -12,15 +12,18 @@ from hfl_auth._hub import refreshed
 from hfl_auth._snapshot import StoredProfile
 from hfl_auth._store import TokenStore
 from hfl_auth._tokens import fingerprint
-from hfl_auth.errors import LoginError
 from hfl_core import get_logger
+from hfl_core.errors import HflError
 
 _LOG = get_logger(__name__)
 WARN_BEFORE = 7 * 24 * 3600
-RENEW_BEFORE = 24 * 3600  # as huggingface_hub does
+RENEW_BEFORE = 3600
+# A token that never lasts longer than that, or that cannot be renewed, is not renewed at every call.
+RENEW_EVERY = 300
 
 _warned: set[str] = set()
-_warned_lock = threading.Lock()
+_tried: dict[str, float] = {}
+_lock = threading.Lock()
 
 
 def warn_of_expiry(
@@ -37,7 +40,7 @@ def warn_of_expiry(
     moment = time.time() if now is None else now
     if expires_at is None or expires_at - moment > WARN_BEFORE:
         return
-    with _warned_lock:
+    with _lock:
         if fingerprint(token) in _warned:
             return
         _warned.add(fingerprint(token))
@@ -53,7 +56,7 @@ def renewed_if_due(
     *,
     now: Callable[[], float] = time.time,
 ) -> Secret:
-    """Renew a token that ends within a day, if its kind can be renewed.
+    """Renew a token that ends within the hour, if its kind can be renewed.
 
     Never raises because of it: a token that could not be renewed may still work.
 
@@ -68,20 +71,19 @@ def renewed_if_due(
     """
     if not _is_due(secret, now()):
         return secret
-    with store.change() as change:
-        # Refresh tokens are used up by refreshing, so another process's result is taken over.
-        current = change.snapshot.profiles().get(profile.name)
-        held = secret if current is None else change.snapshot.secret(current)
-        if held.token != secret.token or held.refresh_token is None:
-            return held
-        try:
+    try:
+        with store.change() as change:
+            # Refresh tokens are used up by refreshing, so another process's result is taken over.
+            current = change.snapshot.profiles().get(profile.name)
+            held = secret if current is None else change.snapshot.secret(current)
+            if held.token != secret.token or held.refresh_token is None:
+                return held
             new = refreshed(profile.endpoint, held.refresh_token, now=now)
-        except LoginError as error:
-            _LOG.warning(
-                "The token of the profile %r could not be renewed: %s", profile.name, error
-            )
-            return secret
-        change.renew(profile, held, new)
+            change.renew(profile, held, new)
+            _note_try(new, now())
+    except HflError as error:
+        _LOG.warning("The token of the profile %r could not be renewed: %s", profile.name, error)
+        return secret
     _LOG.info("The token of the profile %r was renewed.", profile.name)
     return new
 
@@ -89,4 +91,16 @@ def renewed_if_due(
 def _is_due(secret: Secret, now: float) -> bool:
     if secret.refresh_token is None or secret.expires_at is None:
         return False
-    return secret.expires_at - now < RENEW_BEFORE
+    if secret.expires_at - now >= RENEW_BEFORE:
+        return False
+    with _lock:
+        last = _tried.get(fingerprint(secret.token))
+    if last is not None and 0 <= now - last < RENEW_EVERY:
+        return False
+    _note_try(secret, now)
+    return True
+
+
+def _note_try(secret: Secret, now: float) -> None:
+    with _lock:
+        _tried[fingerprint(secret.token)] = now

@@ -215,9 +215,10 @@ def _unreachable(endpoint: str, error: BaseException) -> NetworkError:
 
 
 def _too_old(what: str, kind: type[HflError]) -> HflError:
-    version = importlib.import_module("huggingface_hub").__version__
+    import huggingface_hub
+
     return kind(
-        f"{what} needs {NEEDED}, and {version} is installed.",
+        f"{what} needs {NEEDED}, and {huggingface_hub.__version__} is installed.",
         hint=(
             "Install it with: pip install 'huggingface-hub>=2.0' (Python 3.10 or newer), "
             "or use a token."

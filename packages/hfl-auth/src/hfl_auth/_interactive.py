@@ -10,7 +10,7 @@ from hfl_auth._credential import Profile, Storage
 from hfl_auth._hub import DeviceCode
 from hfl_auth._manager import AuthManager
 from hfl_auth._tokens import clean_token
-from hfl_auth.errors import MalformedTokenError, TokenNotFoundError
+from hfl_auth.errors import MalformedTokenError
 from hfl_core.cli import Output
 from hfl_core.errors import AuthError
 
@@ -94,28 +94,6 @@ def sign_in(
         f"The token is in {where}, as the profile '{signed_in.name}'."
     )
     return signed_in
-
-
-def ensure_signed_in(auth: AuthManager, output: Output) -> Profile | None:
-    """Make sure that somebody is signed in: ask only if nobody is.
-
-    Args:
-        auth: The manager.
-        output: Where to talk.
-
-    Returns:
-        The new profile, or None if a token was there and the Hub accepts it.
-
-    Raises:
-        AuthError: There is a token, and the Hub does not accept it; or signing in did not work.
-        NetworkError: The Hub does not answer.
-    """
-    try:
-        identity = auth.whoami()
-    except TokenNotFoundError:
-        return sign_in(auth, output)
-    output.note(f"Signed in at {identity.endpoint} as {identity.name}.")
-    return None
 
 
 def read_token() -> str:

@@ -12,11 +12,12 @@ from hfl_auth._asking import ask_identity
 from hfl_auth._credential import Credential, Profile, Secret, SourceReport, Storage, moment
 from hfl_auth._endpoints import normalize_endpoint
 from hfl_auth._expiry import renewed_if_due, warn_of_expiry
-from hfl_auth._hub import device_login, exchanged_oidc
+from hfl_auth._hub import device_login
 from hfl_auth._identity import Identity
+from hfl_auth._job_tokens import JobTokens
 from hfl_auth._login import free_name, login_endpoint
 from hfl_auth._records import Record
-from hfl_auth._snapshot import Snapshot, StoredProfile
+from hfl_auth._snapshot import Snapshot, public_profile
 from hfl_auth._sources import Finding, Sources, reports
 from hfl_auth._store import TokenStore, check_profile_name
 from hfl_auth._tokens import clean_token, fingerprint, mask_token
@@ -67,7 +68,7 @@ class AuthManager:
         )
         self._token = None if token is None else clean_token(token, source="the argument")
         self._identities: dict[tuple[str, str], Identity] = {}
-        self._job_tokens: dict[tuple[str, str], Secret] = {}
+        self._job_tokens = JobTokens()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -112,7 +113,7 @@ class AuthManager:
                 raise finding.problem
             if finding.read is not None:
                 return self._credential(store, endpoint, finding)
-            looked_in.append(_shortly(finding))
+            looked_in.append(finding.briefly)
         if required:
             raise TokenNotFoundError(looked_in)
         return Credential(None, "none", None, endpoint=endpoint.url)
@@ -142,7 +143,7 @@ class AuthManager:
         identity = ask_identity(credential.endpoint, token, source=credential.place)
         with self._lock:
             self._identities[key] = identity
-        if identity.expires_at is not None:
+        if identity.expires_at is not None and credential.expires_at is None:
             warn_of_expiry(token, identity.expires_at.timestamp(), place=credential.place)
         return identity
 
@@ -332,7 +333,7 @@ class AuthManager:
         store = TokenStore()
         store.activate(profile)
         snapshot = store.snapshot()
-        return _public(snapshot, snapshot.profile(profile))
+        return public_profile(snapshot, snapshot.profile(profile))
 
     def profiles(self) -> list[Profile]:
         """List the profiles of this machine, those that `hf auth login` made included.
@@ -341,7 +342,7 @@ class AuthManager:
             The profiles, by name.
         """
         snapshot = TokenStore().snapshot()
-        return [_public(snapshot, each) for each in snapshot.profiles().values()]
+        return [public_profile(snapshot, each) for each in snapshot.profiles().values()]
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -356,7 +357,7 @@ class AuthManager:
         wishes = self._wishes(snapshot)
         endpoint = wishes.endpoint()
         return endpoint, Sources(
-            snapshot, wishes, endpoint, token=self._token, oidc=self._job_token
+            snapshot, wishes, endpoint, token=self._token, oidc=self._job_tokens.get
         )
 
     def _credential(self, store: TokenStore, endpoint: Endpoint, finding: Finding) -> Credential:
@@ -376,15 +377,6 @@ class AuthManager:
             expires_at=moment(expires_at),
         )
 
-    def _job_token(self, endpoint: str, resource: str) -> Secret:
-        key = (endpoint, resource)
-        with self._lock:  # held while it is exchanged: a job's identity is good for one token
-            held = self._job_tokens.get(key)
-            if held is None or (held.expires_at or 0) - time.time() < 60:
-                held = exchanged_oidc(endpoint, resource, now=time.time)
-                self._job_tokens[key] = held
-            return held
-
     def _login(self, secret: Secret, profile: str | None, storage: Storage) -> Profile:
         asked = self._profile if profile is None else profile
         named = None if asked is None else check_profile_name(asked)
@@ -399,30 +391,12 @@ class AuthManager:
         store.save(name, record, secret)
         with self._lock:
             self._identities[endpoint, fingerprint(secret.token)] = identity
-        warn_of_expiry(secret.token, expires_at, place=f"the profile {name!r}")
+        if secret.refresh_token is None:
+            warn_of_expiry(secret.token, expires_at, place=f"the profile {name!r}")
         _LOG.info("Signed in at %s as %s, profile %r.", endpoint, identity.name, name)
         snapshot = store.snapshot()
-        return _public(snapshot, snapshot.profile(name))
+        return public_profile(snapshot, snapshot.profile(name))
 
     def _name_in_use(self, snapshot: Snapshot) -> str | None:
         active = snapshot.active(self.endpoint) or snapshot.owner_of(snapshot.token_file())
         return None if active is None else active.name
-
-
-def _shortly(finding: Finding) -> str:
-    if finding.is_elsewhere:
-        return f"{finding.detail} ({finding.reason})"
-    return f"the {finding.source}"
-
-
-def _public(snapshot: Snapshot, stored: StoredProfile) -> Profile:
-    active = snapshot.active(stored.endpoint) or snapshot.owner_of(snapshot.peek())
-    return Profile(
-        name=stored.name,
-        endpoint=stored.endpoint,
-        storage="keyring" if stored.storage == "keyring" else "file",
-        is_active=active is not None and active.name == stored.name,
-        account=stored.account,
-        token=None if stored.secret is None else mask_token(stored.secret.token),
-        expires_at=moment(stored.expires_at),
-    )

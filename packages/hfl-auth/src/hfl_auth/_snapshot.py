@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
-from hfl_auth._credential import Secret
+from hfl_auth._credential import Profile, Secret, moment
 from hfl_auth._endpoints import PUBLIC
 from hfl_auth._keyring import keyring_secret
 from hfl_auth._paths import StorePaths
 from hfl_auth._records import Records, parse_records
 from hfl_auth._secret_files import Content, locked, parse_sections, read_content
-from hfl_auth._tokens import clean_token, fingerprint
+from hfl_auth._tokens import clean_token, fingerprint, mask_token
 from hfl_auth.errors import ProfileNotFoundError, shown_path
 from hfl_core.errors import IntegrityError
 
@@ -197,6 +197,20 @@ def read_under_lock(paths: StorePaths) -> Snapshot:
         token=read_content(paths.token),
         stored=read_content(paths.stored_tokens),
         ours=read_content(paths.ours, holds="decides where tokens are sent"),
+    )
+
+
+def public_profile(snapshot: Snapshot, stored: StoredProfile) -> Profile:
+    """Return a profile as it may be shown."""
+    active = snapshot.active(stored.endpoint) or snapshot.owner_of(snapshot.peek())
+    return Profile(
+        name=stored.name,
+        endpoint=stored.endpoint,
+        storage="keyring" if stored.storage == "keyring" else "file",
+        is_active=active is not None and active.name == stored.name,
+        account=stored.account,
+        token=None if stored.secret is None else mask_token(stored.secret.token),
+        expires_at=moment(stored.expires_at),
     )
 
 

@@ -45,6 +45,14 @@ class Finding:
     is_elsewhere: bool = False
     shown: str | None = None
 
+    @property
+    def briefly(self) -> str:
+        """The place in a list of places."""
+        if self.is_elsewhere:
+            return f"{self.detail} ({self.reason})"
+        names = {"profile": "the profile in use", "colab": "the secrets of Colab"}
+        return names.get(self.source, f"the {self.source}")
+
 
 class Sources:
     """All places, for one Hub.
@@ -154,6 +162,9 @@ class Sources:
             return self._named(wish)
         active = self._snapshot.active(self._endpoint.url)
         if active is None:
+            homes = {each.endpoint for each in self._snapshot.profiles().values()}
+            if homes and self._endpoint.url not in homes:
+                return self._elsewhere("profile", "any profile", ", ".join(sorted(homes)))
             return Finding(
                 "profile",
                 "hfl auth login, hfl auth switch",

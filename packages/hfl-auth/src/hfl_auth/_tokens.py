@@ -22,8 +22,8 @@ _ASSIGNMENT = re.compile(
     r"(?:(?:export|set|setx|let)\s+)?(?:\$env:)?[A-Za-z][A-Za-z0-9_]*_TOKEN\s*[=:]\s*",
     re.IGNORECASE,
 )
-_OPTION = re.compile(r"--(?:hf-)?token(?:\s+|=)", re.IGNORECASE)
-_HEADER = re.compile(r"(?:authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
+_OPTION = re.compile(r"--(?:hf-)?token(?:\s+|=|$)", re.IGNORECASE)
+_HEADER = re.compile(r"(?:authorization\s*:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
 _BARE_HEADER = re.compile(r"authorization\s*:\s*", re.IGNORECASE)
 _MASKED = re.compile(r"\*{3,}|•|…|\.{3,}")
 _MASK_FROM = 16

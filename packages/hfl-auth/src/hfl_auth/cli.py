@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 import click
 
 from hfl_core.cli import Output, format_option, main_for
 from hfl_core.errors import AuthError, HflError
 
-__all__ = ["auth", "main"]
+if TYPE_CHECKING:
+    from hfl_auth._identity import Identity
+    from hfl_auth._manager import AuthManager
+
+__all__ = ["auth", "ensure_signed_in", "main"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -254,6 +258,34 @@ def explain(profile: Optional[str], endpoint: Optional[str], output: Output) -> 
     _show_sources(manager.explain(), output)
 
 
+def ensure_signed_in(manager: AuthManager, output: Output) -> Identity:
+    """Make sure that somebody is signed in: ask for a token only if there is none.
+
+    For commands that set a project up.
+
+    Args:
+        manager: Whose Hub and profile it is about.
+        output: Where to talk.
+
+    Returns:
+        Who it is.
+
+    Raises:
+        AuthError: There is a token and the Hub does not accept it, or signing in did not work.
+        NetworkError: The Hub does not answer.
+    """
+    from hfl_auth._interactive import sign_in
+    from hfl_auth.errors import TokenNotFoundError
+
+    try:
+        identity = manager.whoami()
+    except TokenNotFoundError:
+        sign_in(manager, output)
+        return manager.whoami()
+    output.note(f"Signed in at {identity.endpoint} as {identity.name}.")
+    return identity
+
+
 def _show_sources(sources: Any, output: Output) -> None:
     columns = {
         "source": "Place", "status": "Status", "detail": "Where", "token": "Token",
@@ -312,3 +344,7 @@ def _day(moment: Any) -> str:
 
 
 main = main_for(auth)
+
+
+if __name__ == "__main__":
+    main()

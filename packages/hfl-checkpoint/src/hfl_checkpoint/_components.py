@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import os
 import re
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from torch import nn
@@ -169,7 +169,10 @@ def _without_local_paths(text: str) -> str:
 
 def _is_local(name: str) -> bool:
     return (
-        name.startswith((".", "~")) or "\\" in name or os.path.isabs(name) or os.path.exists(name)
+        name.startswith((".", "~"))
+        or "\\" in name
+        or Path(name).is_absolute()
+        or Path(name).exists()
     )
 
 

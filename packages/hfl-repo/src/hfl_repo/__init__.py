@@ -15,10 +15,19 @@ from typing import TYPE_CHECKING
 from hfl_core import __version__, lazy_exports
 
 if TYPE_CHECKING:
+    from hfl_repo._attributes import GitattributesUpdate as GitattributesUpdate
     from hfl_repo._cards import Card as Card
     from hfl_repo._cards import CardUpdate as CardUpdate
     from hfl_repo._info import RepoInfo as RepoInfo
     from hfl_repo._manager import RepoManager as RepoManager
+    from hfl_repo._permissions import Permissions as Permissions
+    from hfl_repo._refs import Commit as Commit
+    from hfl_repo._refs import PullRequest as PullRequest
+    from hfl_repo._refs import Ref as Ref
+    from hfl_repo._storage import ReclaimReport as ReclaimReport
+    from hfl_repo._storage import RefUsage as RefUsage
+    from hfl_repo._storage import StorageReport as StorageReport
+    from hfl_repo._storage import StoredFile as StoredFile
     from hfl_repo._transfer._plan import Change as Change
     from hfl_repo._transfer._report import TransferReport as TransferReport
     from hfl_repo.errors import CardConflictError as CardConflictError
@@ -42,18 +51,27 @@ _EXPORTS = {
     "CardConflictError": ".errors",
     "CardUpdate": "._cards",
     "Change": "._transfer._plan",
+    "Commit": "._refs",
     "ConfirmationError": ".errors",
     "EntryNotFoundError": ".errors",
     "GatedRepoError": ".errors",
+    "GitattributesUpdate": "._attributes",
     "HeadMovedError": ".errors",
     "InvalidCardError": ".errors",
+    "Permissions": "._permissions",
+    "PullRequest": "._refs",
+    "ReclaimReport": "._storage",
+    "Ref": "._refs",
     "RefExistsError": ".errors",
+    "RefUsage": "._storage",
     "RepoArchivedError": ".errors",
     "RepoExistsError": ".errors",
     "RepoInfo": "._info",
     "RepoManager": "._manager",
     "RepoNotFoundError": ".errors",
     "RevisionNotFoundError": ".errors",
+    "StorageReport": "._storage",
+    "StoredFile": "._storage",
     "TransferReport": "._transfer._report",
     "TransferTimeoutError": ".errors",
     "UnsafeUploadError": ".errors",

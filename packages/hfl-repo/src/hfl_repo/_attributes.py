@@ -10,7 +10,7 @@ from hfl_repo._files import commit_files, read_file
 from hfl_repo._lfs_rules import LfsRules, with_rules
 from hfl_repo.errors import HeadMovedError
 
-__all__ = ["Attributes", "GitattributesUpdate"]
+__all__ = ["GitattributesUpdate"]
 
 _PATH = ".gitattributes"
 

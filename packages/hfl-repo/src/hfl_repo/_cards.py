@@ -18,7 +18,7 @@ from hfl_repo._info import ARCHIVE_KEY
 from hfl_repo._target import Target
 from hfl_repo.errors import CardConflictError, HeadMovedError, InvalidCardError, RepoArchivedError
 
-__all__ = ["Card", "CardEdit", "CardUpdate", "Cards"]
+__all__ = ["Card", "CardUpdate"]
 
 _PATH = "README.md"
 
@@ -150,10 +150,15 @@ class Cards(RepoBase):
             self._check_writable()
         branch = self._target.at(revision or "main")
 
+        # The base is what had been said when this began: what others say meanwhile, from other
+        # runs, is theirs, and is not taken out again because we do not repeat it.
+        bases: list[Mapping[str, Any]] = []
+
         def change(card: CardText, said: Mapping[str, Any], is_new: bool) -> CardEdit:
+            bases.append(said)
             if ARCHIVE_KEY in card.data:
                 raise RepoArchivedError(self.repo_id)
-            merged = merge(said, card.data, wanted)
+            merged = merge(bases[0], card.data, wanted)
             fields, kept = self._settled(merged, wanted, on_conflict)
             if is_new and body is not None:
                 card = dataclasses.replace(card, body=body)

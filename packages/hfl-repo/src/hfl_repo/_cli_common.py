@@ -91,7 +91,7 @@ def show_info(output: Output, found: RepoInfo) -> None:
     output.record(
         record_of(found),
         labels=labels,
-        show={"last_modified": day, "used_storage": lambda size: human_bytes(size)},
+        show={"last_modified": day, "used_storage": human_bytes},
     )
 
 

@@ -6,7 +6,7 @@ import inspect
 import sys
 from typing import Any, Callable
 
-__all__ = ["raised_by_transport", "streamed_body", "visibility_payload"]
+__all__ = ["body_argument", "raised_by_transport", "visibility_payload"]
 
 
 def raised_by_transport(http_error: type[Exception]) -> type[Exception]:
@@ -27,18 +27,6 @@ def raised_by_transport(http_error: type[Exception]) -> type[Exception]:
     return found
 
 
-def streamed_body(session: Any) -> str:
-    """Return under which name a session takes a body that is sent piece by piece.
-
-    Args:
-        session: A session of requests, or a client of httpx or httpx2.
-
-    Returns:
-        The name of the argument.
-    """
-    return "content" if "content" in inspect.signature(session.request).parameters else "data"
-
-
 def visibility_payload(create_repo: Callable[..., Any], *, private: bool) -> dict[str, object]:
     """Return how the installed huggingface_hub tells the Hub about visibility.
 
@@ -55,3 +43,8 @@ def visibility_payload(create_repo: Callable[..., Any], *, private: bool) -> dic
     if "visibility" in inspect.signature(create_repo).parameters:
         return {"visibility": "private" if private else "public"}
     return {"private": private}
+
+
+def body_argument(session: Any) -> str:
+    """Return under which name a session takes a raw body: ``data`` of requests, ``content`` of httpx."""
+    return "data" if hasattr(session, "mount") else "content"

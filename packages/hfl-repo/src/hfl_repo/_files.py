@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING, Mapping
 from urllib.parse import quote
 
-from hfl_core import RetryPolicy
 from hfl_repo._target import Target
 from hfl_repo.errors import EntryNotFoundError
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from hfl_repo._hub import Hub
 
 __all__ = ["Committed", "commit_files", "read_file"]
-
-_ONCE = RetryPolicy(attempts=1)
 
 
 class Committed:
@@ -59,7 +58,7 @@ def commit_files(
     description: str = "",
     create_pr: bool = False,
 ) -> Committed:
-    """Commit small files, once: whoever calls it looks at the branch before trying again.
+    """Commit small text files in one request, once: whoever calls it looks at the branch before trying again.
 
     Args:
         hub: The Hub.
@@ -76,18 +75,19 @@ def commit_files(
     Raises:
         HeadMovedError: The branch is not at the parent any more.
     """
-    made = hub.call(
-        lambda api: api.create_commit(
-            target.repo_id,
-            [hub.addition(path, content) for path, content in files.items()],
-            commit_message=message,
-            commit_description=description,
-            repo_type=target.repo_type,
-            revision=target.revision,
-            parent_commit=parent,
-            create_pr=create_pr,
-        ),
+    header = {"summary": message, "description": description, "parentCommit": parent}
+    lines = [{"key": "header", "value": header}]
+    for path, content in files.items():
+        encoded = base64.b64encode(content).decode("ascii")
+        value = {"path": path, "content": encoded, "encoding": "base64"}
+        lines.append({"key": "file", "value": value})
+    made = hub.send_once(
+        "POST",
+        target.api("commit", target.revision or "main"),
         target,
-        retry=_ONCE,
-    )
-    return Committed(str(made.oid), made.pr_url)
+        params={"create_pr": "1"} if create_pr else None,
+        content="".join(json.dumps(line) + "\n" for line in lines).encode("utf-8"),
+        headers={"Content-Type": "application/x-ndjson"},
+    ).json()
+    pull_request = made.get("pullRequestUrl")
+    return Committed(str(made["commitOid"]), str(pull_request) if pull_request else None)

@@ -27,11 +27,11 @@ from urllib.parse import urlsplit
 from hfl_core import RetryPolicy, __version__, get_logger, load_settings, redact
 from hfl_core.errors import AuthError, ConfigError, HflError, NetworkError, ValidationError
 from hfl_repo._answer import Answer
-from hfl_repo._compat import raised_by_transport, streamed_body, visibility_payload
+from hfl_repo._compat import body_argument, raised_by_transport, visibility_payload
 from hfl_repo._translate import Viewer, error_for
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import HfApi
 
     from hfl_auth import Credential
     from hfl_repo._target import Target
@@ -179,8 +179,7 @@ class Hub:
         *,
         params: Params | None = None,
         json: object | None = None,
-        form: Mapping[str, Any] | None = None,
-        content: Iterable[bytes] | None = None,
+        content: Iterable[bytes] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         is_signed: bool = False,
         timeout: float | None = None,
@@ -193,8 +192,7 @@ class Hub:
             target: What it is about, for messages.
             params: The query.
             json: A body to be sent as JSON.
-            form: A body to be sent as a form.
-            content: A body that is sent piece by piece; it has a length.
+            content: Any other body: all of it, or piece by piece with a length.
             headers: More headers. Another server gets no others.
             is_signed: Whether the address carries its own permission, and no token is to go there.
             timeout: Seconds that the Hub may be silent; the Hub's own if None.
@@ -209,12 +207,12 @@ class Hub:
 
         self._check_online()
         url = path if "://" in path else f"{self.endpoint}{path}"
-        body = {"json": json, "data": form}
         session: Any = get_session()  # of requests or of httpx2
-        if content is not None:
-            body[streamed_body(session)] = content
         is_ours = not is_signed and _origin(url) == _origin(self.endpoint)
         own = self.headers if is_ours else {}
+        body: dict[str, Any] = {} if json is None else {"json": json}
+        if content is not None:
+            body[body_argument(session)] = content
         with self.translated(target):
             response = session.request(
                 method,
@@ -222,7 +220,7 @@ class Hub:
                 headers={**own, **(headers or {})},
                 params=params,
                 timeout=timeout or self.timeout,
-                **{name: value for name, value in body.items() if value is not None},
+                **body,
             )
             answer = Answer.of(response)
         if answer.status >= 400:
@@ -313,13 +311,6 @@ class Hub:
             retry_if=lambda error: isinstance(error, kind),
         )
 
-    @staticmethod
-    def addition(path: str, content: bytes) -> CommitOperationAdd:
-        """Return the part of a commit that adds or replaces a file."""
-        from huggingface_hub import CommitOperationAdd
-
-        return CommitOperationAdd(path, content)
-
     def visibility_payload(self, *, private: bool) -> dict[str, object]:
         """Return how visibility is told to the Hub."""
         from huggingface_hub import HfApi
@@ -338,7 +329,9 @@ class Hub:
 
     def _unreachable(self, error: Exception) -> NetworkError:
         kind = type(error).__name__
-        reason = "did not answer in time" if "timeout" in kind.lower() else "cannot be reached"
+        # requests calls a timeout while it reads the body a ConnectionError.
+        is_late = "timeout" in kind.lower() or "timed out" in str(error)
+        reason = "did not answer in time" if is_late else "cannot be reached"
         _LOG.debug("%s: %s", kind, error)
         return NetworkError(
             f"{self.endpoint} {reason} ({kind}).",

@@ -8,7 +8,7 @@ from typing import Any, Mapping
 
 from hfl_repo._target import RepoType
 
-__all__ = ["ARCHIVE_KEY", "RepoInfo", "info_from", "time_of"]
+__all__ = ["RepoInfo"]
 
 ARCHIVE_KEY = "hfl_archived"  # in a card: the visibility before it was put away
 

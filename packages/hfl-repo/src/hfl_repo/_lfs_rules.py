@@ -152,7 +152,7 @@ def _regex(pattern: str) -> Pattern[str]:
             position += 1
             parts.append(re.escape(text[position]))
         elif end > 0:
-            inner = text[position + 1 : end].replace("\\", "\\\\")
+            inner = text[position + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
             parts.append(f"[{'^' + inner[1:] if inner[:1] in ('!', '^') else inner}]")
             position = end
         else:
@@ -165,7 +165,8 @@ def _rule_for(path: str) -> str:
     stem, dot, ending = path.rpartition("/")[2].rpartition(".")
     if dot and stem and ending.isalnum() and ending.lower() not in _TEXT:
         return f"*.{ending}"
-    return re.sub(r"([*?\[\\])", r"\\\1", path)
+    # In brackets, and not behind a backslash, which not every matcher takes for what git does.
+    return re.sub(r"([*?\[])", r"[\1]", path.replace("\\", "\\\\"))
 
 
 def _checked(pattern: str) -> str:

@@ -9,7 +9,7 @@ from hfl_repo._account import refusal
 from hfl_repo._base import RepoBase
 from hfl_repo.errors import RepoNotFoundError
 
-__all__ = ["Permissions", "Rights"]
+__all__ = ["Permissions"]
 
 
 @dataclasses.dataclass(frozen=True)

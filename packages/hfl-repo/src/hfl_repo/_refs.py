@@ -28,7 +28,7 @@ from hfl_repo._info import time_of
 from hfl_repo._names import check_ref_name
 from hfl_repo.errors import RefExistsError, RevisionNotFoundError
 
-__all__ = ["Commit", "PullRequest", "Ref", "References"]
+__all__ = ["Commit", "PullRequest", "Ref"]
 
 _KINDS = {"branch": "branches", "tag": "tags", "pull_request": "pullRequests"}
 _DEFAULT = "main"

@@ -13,7 +13,7 @@ from hfl_repo._info import time_of
 from hfl_repo._refs import References
 from hfl_repo.errors import ConfirmationError, RevisionNotFoundError
 
-__all__ = ["ReclaimReport", "RefUsage", "Storage", "StorageReport", "StoredFile"]
+__all__ = ["ReclaimReport", "RefUsage", "StorageReport", "StoredFile"]
 
 _LOG = get_logger(__name__)
 _BATCH = 1000

@@ -17,6 +17,7 @@ from hfl_repo._card._text import CardText, UnreadableCardError
 __all__ = ["REMOVED", "edited"]
 
 REMOVED = object()
+_UNSAFE = "its metadata is written in a way that cannot be changed without touching the rest"
 
 
 def edited(card: CardText, changes: Mapping[str, Any]) -> CardText:
@@ -37,15 +38,25 @@ def edited(card: CardText, changes: Mapping[str, Any]) -> CardText:
     wanted = {key: value for key, value in wanted.items() if value is not REMOVED}
     if _yaml.is_same(before, wanted):
         return card
+    try:
+        block = _changed(card, before, changes)
+    except UnreadableCardError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # an anchor whose value went, for one
+        raise UnreadableCardError(_UNSAFE) from error
+    result = card.with_block(block)
+    _check(result, wanted)
+    return result
+
+
+def _changed(card: CardText, before: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
     block = card.block
     for key, value in changes.items():
         if value is REMOVED:
             block = _without(block, key, card.newline)
         elif key not in before or not _yaml.is_same(before[key], value):
             block = _with(block, key, value, card.newline)
-    result = card.with_block(block)
-    _check(result, wanted)
-    return result
+    return block
 
 
 def _check(card: CardText, wanted: Mapping[str, Any]) -> None:
@@ -55,9 +66,7 @@ def _check(card: CardText, wanted: Mapping[str, Any]) -> None:
     except UnreadableCardError:
         is_right = False
     if not is_right:
-        raise UnreadableCardError(
-            "its metadata is written in a way that cannot be changed without touching the rest"
-        )
+        raise UnreadableCardError(_UNSAFE)
 
 
 def _with(block: str, key: str, value: Any, newline: str) -> str:

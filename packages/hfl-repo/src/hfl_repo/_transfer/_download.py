@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterable, Mapping, Sequence
 
 from hfl_core import Progress, RetryPolicy, get_logger, require_free_space
-from hfl_core.errors import HflError, IntegrityError, ValidationError
+from hfl_core.errors import HflError, IntegrityError, NetworkError, ValidationError
 from hfl_repo._transfer._cache_layout import RepoCache
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._digests import digest_files
@@ -169,9 +169,11 @@ class Download:
             )
         except HflError:
             raise
-        except OSError as error:
-            # huggingface_hub found fewer or more bytes than were announced.
-            if "onsistency" in str(error):
+        except self._hub.library.errors.LocalEntryNotFoundError as error:
+            raise NetworkError(f"{self._hub.endpoint} cannot be reached.") from error
+        except (OSError, RuntimeError) as error:
+            # huggingface_hub found fewer or more bytes than were announced, or hf_xet gave up.
+            if isinstance(error, RuntimeError) or "onsistency" in str(error):
                 raise DamagedOnTheWayError(f"{file.path!r} arrived incomplete.") from error
             raise
 
@@ -207,5 +209,5 @@ class Download:
 
 
 def _existing(path: Path) -> Path:
-    absolute = Path(os.path.abspath(path))  # resolve() would follow a link at the end
+    absolute = Path.cwd() / path
     return next(parent for parent in (absolute, *absolute.parents) if parent.is_dir())
