@@ -103,6 +103,7 @@ class Transfers(RepoBase):
             NetworkError: The Hub cannot be reached.
 
         Example:
+            >>> import tempfile
             >>> folder = tempfile.mkdtemp()
             >>> with open(f"{folder}/config.json", "w") as file:
             ...     written = file.write('{"layers": 2}')
@@ -168,6 +169,7 @@ class Transfers(RepoBase):
             RevisionNotFoundError: There is no such revision.
 
         Example:
+            >>> import tempfile
             >>> folder = tempfile.mkdtemp()
             >>> with open(f"{folder}/notes.md", "w") as file:
             ...     written = file.write("# Notes")
@@ -223,9 +225,9 @@ class Transfers(RepoBase):
                 it is here.
 
         Example:
-            >>> folder = RepoManager("ann/digits").download("config.json")
-            >>> (folder / "config.json").read_text()
-            '{"layers": 2}'
+            >>> folder = RepoManager("ann/digits").download("README.md")
+            >>> (folder / "README.md").read_text().splitlines()[1]
+            'license: mit'
         """
         patterns = as_patterns(files, "files")
         place = None if to is None else Path(to)
