@@ -38,10 +38,11 @@ _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _AROUND = 400
 # One for each shape that `redact` knows; what matches is then judged by it.
 _SHAPES = re.compile(
-    rb"(?<![A-Za-z0-9_])(?:hf_|api_org_|gh[opsur]_|github_pat_|glpat-|A[KSBC][IC]A|AIza|xox[abeoprs]-"
+    rb"(?:hf_|api_org_|gh[opsur]_|github_pat_|glpat-|A[KSBC][IC]A|AIza|xox[abeoprs]-"
     rb"|pypi[-_]|npm[-_]|eyJ|sk-)[A-Za-z0-9_-]{8}"
     rb"|://[^\s/@:\"']*:[^\s/\"'@]+@|://[A-Za-z0-9_.-]{8,}@"
 )
+_WORDS = re.compile(rb"(?<![A-Za-z0-9_])(?:" + _SHAPES.pattern + rb")")
 _LONG = (b"PRIVATE KEY-----", b"hooks.slack.com/", b"/api/webhooks/")
 # These may stand before a short secret, or one with a space in front of it; in texts only.
 _SPOKEN = (b"bearer ", b"basic ", b"authorization", b"://")
@@ -68,11 +69,15 @@ def find_secrets(data: bytes) -> Iterator[Hit]:
         One hit for each place.
     """
     seen: set[tuple[int, int]] = set()
-    for start, end in _candidates(data):
+    is_text = _is_text(data)
+    for start, end in _candidates(data, is_text=is_text):
         line = _line(data, start, end)
         if line in seen:
             continue
         hit = _judged(data[slice(*line)].decode("utf-8", "replace"), start)
+        if hit is None and not is_text and line[0] < start:
+            # In binary data what stands before a text may look like a letter of it: its length does.
+            hit = _judged(data[start : line[1]].decode("utf-8", "replace"), start)
         if hit is not None:
             seen.add(line)
             yield hit
@@ -101,15 +106,15 @@ def find_assigned(text: str) -> Iterator[Hit]:
             yield hit
 
 
-def _candidates(data: bytes) -> Iterator[tuple[int, int]]:
+def _candidates(data: bytes, *, is_text: bool) -> Iterator[tuple[int, int]]:
     for needle in _LONG:
         position = data.find(needle)
         while position >= 0:
             yield position, position + len(needle)
             position = data.find(needle, position + len(needle))
-    is_text = _is_text(data)
-    for start, end in _runs(data, 1 if is_text else _STEP):
-        for found in _SHAPES.finditer(data, start, end):
+    shapes, step = (_WORDS, 1) if is_text else (_SHAPES, _STEP)
+    for start, end in _runs(data, step):
+        for found in shapes.finditer(data, start, end):
             yield found.span()
     if not is_text:
         return
