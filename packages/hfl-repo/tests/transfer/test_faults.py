@@ -17,12 +17,12 @@ FILES = {"a.bin": 120_000, "b.bin": 110_000, "c.txt": "text"}
 TOKEN = "hf_" + "abcdEFGH1234ijklMNOP5678qrstUVWX90"
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("status", [500, 502, 503])
+@pytest.mark.parametrize("answer", [(500, False), (503, False), (500, True), (502, True)], ids=str)
 def test_an_error_of_the_commit_is_found_out_about(
-    status, after, repo, folder, hub, sent, history, snapshot_of, content_of
+    answer, repo, folder, hub, sent, history, snapshot_of, content_of
 ) -> None:
     here, seen = folder(FILES), sent()
+    status, after = answer
     hub.faults.answer(status, after=after, path="*/commit/*", method="POST")
     report = repo.upload(here, message="Once")
     assert history(repo).count("Once") == 1
@@ -197,16 +197,18 @@ def test_a_quota_that_lasts_longer_than_the_time_given_is_told_at_once_and_loses
 
 
 @pytest.mark.parametrize(
-    ("headers", "wait"),
+    "asked",
     [({"Retry-After": "7"}, 7), ({"RateLimit": '"api";r=0;t=90', "Retry-After": "7"}, 90)],
+    ids=["Retry-After", "RateLimit"],
 )
 @pytest.mark.parametrize(
     "path", ["*/commit/*", "*/preupload/*", "*/objects/batch", "/_lfs/*", "*/tree/*"]
 )
 def test_a_rate_limit_anywhere_is_waited_out(
-    path, headers, wait, repo, time, folder, hub, snapshot_of, content_of
+    path, asked, repo, time, folder, hub, snapshot_of, content_of
 ) -> None:
     repo._hub.retry = time.policy
+    headers, wait = asked
     hub.faults.answer(429, path=path, headers=headers)
     here = folder(FILES)
     repo.upload(here)
@@ -234,7 +236,7 @@ def test_the_time_given_ends_an_upload_between_requests(repo, time, folder, hub)
 
 
 def test_a_hub_that_says_nothing_is_given_up(repo, folder, hub) -> None:
-    repo._hub.timeout = 0.2
+    repo._hub.timeout = 0.05
     fault = hub.faults.stall(0, direction="download", path="*/preupload/*", times=None)
     try:
         with pytest.raises(NetworkError, match=r"did not answer in time|cannot be reached"):

@@ -47,8 +47,8 @@ def finished(process):
 
 @pytest.mark.torture
 @pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
-def test_killed_at_any_request_another_process_finishes_it(
-    xet, repo, folder, hub, ann, manager, sent, elsewhere, snapshot_of, content_of, history
+def test_killed_at_any_request_another_process_finishes_it(  # noqa: PLR0917  # fixtures
+    xet, folder, hub, ann, manager, sent, elsewhere, snapshot_of, content_of, history
 ) -> None:
     here = folder(FILES)
     counting = manager(ann.new_repo())
