@@ -76,7 +76,7 @@ TRAIN = """
             report = checkpoints.resume(state)
             print("resumed", report.checkpoint.step if report else 0, "epoch", state.epoch, flush=True)
             for inputs, targets in state.batches(steps=steps, accumulate=accumulate):
-                loss = torch.nn.functional.mse_loss(model(inputs), targets)
+                loss = (model(inputs) - targets).square().mean()
                 loss.backward()
                 if not state.is_step_boundary:
                     continue
