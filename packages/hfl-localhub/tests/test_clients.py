@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -124,8 +124,9 @@ raises(RepositoryNotFoundError, api.delete_repo, "lab/digits")
 """
 
 
-def test_huggingface_hub_goes_through_a_repositorys_life(hub, ann, run_client):
-    run_client(hub, ann.token, LIFECYCLE)
+@pytest.mark.parametrize("xet", [False, True])
+def test_huggingface_hub_goes_through_a_repositorys_life(hub, ann, run_client, xet):
+    run_client(hub, ann.token, LIFECYCLE, xet=xet)
 
 
 FOLDERS = HUB + """
@@ -175,8 +176,11 @@ assert "a.jsonl" in api.list_repo_files("ann/logs", repo_type="dataset")
 """
 
 
-def test_folders_the_file_system_and_the_scheduler(hub, ann, run_client):
-    run_client(hub, ann.token, FOLDERS)
+@pytest.mark.parametrize("xet", [False, True])
+def test_folders_the_file_system_and_the_scheduler(hub, ann, run_client, xet):
+    run_client(hub, ann.token, FOLDERS, xet=xet)
+    for name in ("folder", "logs"):
+        ann.call("DELETE", "/api/repos/delete", {"name": name, "type": "dataset"})
 
 
 RETRIES = HUB + """
@@ -218,7 +222,7 @@ def test_large_files_travel_in_parts(tmp_path, run_client):
 
 
 def test_the_hf_command(hub, ann, tmp_path):
-    hf = os.path.join(os.path.dirname(sys.executable), "hf")
+    hf = str(Path(sys.executable).parent / "hf")
     environment = {
         **hub.environment(ann.token),
         "HF_HUB_DISABLE_XET": "1",

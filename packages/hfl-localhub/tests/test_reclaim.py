@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from hfl_localhub import LocalHub
+
 
 @pytest.fixture
 def repo(ann):
@@ -128,3 +130,27 @@ def test_a_large_file_is_copied_to_another_repository_without_uploading(ann, bob
     assert bob.call("POST", f"/api/models/{repo}/lfs-files/duplicate", {}).status == 400
     body["files"] = [{"sha256": 5}]
     assert bob.call("POST", f"/api/models/{repo}/lfs-files/duplicate", body).status == 400
+
+
+XET = """
+import os
+from huggingface_hub import HfApi
+api = HfApi()
+api.create_repo("ann/chunks")
+api.upload_file(path_or_fileobj=os.urandom(3_000_000), path_in_repo="old.bin", repo_id="ann/chunks")
+api.upload_file(path_or_fileobj=os.urandom(300_000), path_in_repo="new.bin", repo_id="ann/chunks")
+api.delete_file("old.bin", "ann/chunks")
+api.super_squash_history("ann/chunks")
+old = [item for item in api.list_lfs_files("ann/chunks") if item.size == 3_000_000]
+api.permanently_delete_lfs_files("ann/chunks", old)
+"""
+
+
+def test_what_came_as_chunks_leaves_the_disk_too(tmp_path, api_for, run_client):
+    with LocalHub(tmp_path / "hub") as hub:
+        token = hub.create_user("ann")
+        run_client(hub, token, XET, xet=True)
+        assert hub.requests.count("POST", "/xet/*/xorbs/*") >= 2
+        assert folder_size(tmp_path / "hub" / "xet") < 1_000_000
+        assert folder_size(tmp_path / "hub" / "blobs") == 300_000
+        assert len(api_for(hub, token).get("/ann/chunks/resolve/main/new.bin").body) == 300_000

@@ -96,6 +96,10 @@ class LfsIndex:
         """Whether the repository has this blob."""
         return is_sha256(sha256) and self._path(sha256).is_file()
 
+    def digests(self) -> Iterator[str]:
+        """Yield the blobs, committed or not."""
+        return (path.name for path in self._folder.glob("??/*") if is_sha256(path.name))
+
     def committed(self) -> list[LfsRecord]:
         """Return the records of blobs that were committed, newest first."""
         records = [record for record in self if record.path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterable, Optional
+from typing import TYPE_CHECKING, Callable, Collection, Iterable, Optional
 
 from hfl_core.errors import ConfigError
 from hfl_localhub._access import Access, authenticate, check_content, check_repo
@@ -67,21 +67,31 @@ class Services:
         return self.context.blobs
 
     def release(self, digests: Iterable[str]) -> None:
-        """Delete those blobs that no repository holds any more."""
+        """Delete those blobs that no repository holds any more, and the chunks that only they had."""
+        came_as_chunks = []
         for sha256 in digests:
             with self.blobs.lock:
-                if not self.repos.holders(sha256):
-                    self.blobs.delete(sha256)
+                if self.repos.holders(sha256):
+                    continue
+                if self.xet.xet_hash(sha256) is not None:
+                    came_as_chunks.append(sha256)
+                self.blobs.delete(sha256)
+        if came_as_chunks:
+            self.collect_garbage(deleted=came_as_chunks)
 
-    def collect_garbage(self, *, grace: float = GRACE) -> GarbageReport:
+    def collect_garbage(
+        self, *, deleted: Collection[str] = (), grace: float = GRACE
+    ) -> GarbageReport:
         """Remove from the content store what no repository and no bucket holds.
 
         Args:
-            grace: What was uploaded in the last so many seconds stays.
+            deleted: The sha256 of files that go whatever their age.
+            grace: What else was uploaded in the last so many seconds stays.
         """
         return self.xet.collect_garbage(
             live_xet_hashes=self.buckets.register.live_xet_hashes(),
-            live_sha256s={record.sha256 for repo in self.repos for record in repo.lfs},
+            live_sha256s={sha256 for repo in self.repos for sha256 in repo.lfs.digests()},
+            deleted_sha256s=deleted,
             grace=grace,
         )
 

@@ -81,15 +81,6 @@ class WorkTree:
             raise PathClashError(f"{path} is a folder, not a file.")
         here.children[name] = Entry(name, _FILE, blob)
 
-    def get(self, path: str) -> Entry | None:
-        """Return the file at a path, or None."""
-        *folders, name = path.split("/")
-        here: Optional[_Folder] = self._root
-        for folder in folders:
-            here = here.folder(folder, create=False) if here is not None else None
-        child = here.children.get(name) if here is not None else None
-        return child if isinstance(child, Entry) and not child.is_folder else None
-
     def remove(self, path: str, *, is_folder: bool) -> bool:
         """Remove a file or a folder. Returns whether it was there, as that."""
         *folders, name = path.split("/")

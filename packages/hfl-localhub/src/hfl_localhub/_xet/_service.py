@@ -143,6 +143,7 @@ class XetService:
         *,
         live_xet_hashes: Collection[str],
         live_sha256s: Collection[str],
+        deleted_sha256s: Collection[str] = (),
         grace: float = GRACE,
     ) -> _garbage.GarbageReport:
         """Remove what no live file needs.
@@ -150,6 +151,7 @@ class XetService:
         Args:
             live_xet_hashes: Files that buckets hold.
             live_sha256s: Files that repositories hold, in any revision.
+            deleted_sha256s: Files that were deleted on purpose: they go whatever their age.
             grace: What was uploaded in the last so many seconds stays, because the commit that
                 names it may be on its way.
         """
@@ -160,6 +162,7 @@ class XetService:
                 self._chunks,
                 live_hashes={_digest(text) for text in live_xet_hashes},
                 live_sha256s={bytes.fromhex(text) for text in live_sha256s},
+                deleted_sha256s={bytes.fromhex(text) for text in deleted_sha256s},
                 unless_newer_than=self._clock() - grace,
                 # Before anything goes: a client that asks from then on starts from nothing.
                 before_removal=self._generation.advance,
