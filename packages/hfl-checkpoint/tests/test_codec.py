@@ -425,6 +425,10 @@ REFUSED = {
     "memoryview": (lambda: memoryview(b""), "memoryview"),
     "object array": (lambda: np.array([None]), "Python objects"),
     "object field": (lambda: np.zeros(1, [("a", "O")]), "Python objects"),
+    "overlapping fields": (
+        lambda: np.zeros(1, {"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 2]}),
+        "no description",
+    ),
     "masked array": (lambda: np.ma.masked_array([1], [True]), "MaskedArray"),
     "record array": (lambda: np.rec.array([(1,)], dtype=[("a", "i4")]), "recarray"),
     "tensor subclass": (lambda: torch.ones(1).as_subclass(Fancy), "Fancy"),
