@@ -282,6 +282,8 @@ def test_a_missing_component_is_named_and_nothing_is_touched(
         assert same(snapshot(live["model"], live["optimizer"], *others), expected)
         assert live["counters"] == {"seed": 1}
 
+        with pytest.raises(MissingComponentError):
+            checkpoints.restore(**live, allow_missing=f"{missing}s")  # one name, not its letters
         report = checkpoints.restore(**live, allow_missing={missing})
         assert report.missing == (missing,)
         assert set(report.restored) == set(ALL) - {missing}
