@@ -93,8 +93,24 @@ class Terminal:
         return self.process.wait(timeout=60)
 
 
-def test_login_asks_on_the_terminal_and_shows_nothing_of_what_is_typed(hub, ann):
-    terminal = Terminal("login", "--endpoint", hub.endpoint)
+@pytest.fixture
+def start_terminal():
+    """Start commands on terminals; none outlives the test."""
+    started = []
+
+    def start(*arguments):
+        started.append(Terminal(*arguments))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        if terminal.process.poll() is None:
+            terminal.process.kill()
+        terminal.process.wait(timeout=60)
+
+
+def test_login_asks_on_the_terminal_and_shows_nothing_of_what_is_typed(start_terminal, hub, ann):
+    terminal = start_terminal("login", "--endpoint", hub.endpoint)
     terminal.read_until(PROMPT)
     terminal.type("not a token\n")
     terminal.read_until("Try again.")
@@ -108,8 +124,8 @@ def test_login_asks_on_the_terminal_and_shows_nothing_of_what_is_typed(hub, ann)
     assert AuthManager().whoami().name == "ann"
 
 
-def test_login_gives_up_after_some_tries(hub):
-    terminal = Terminal("login", "--endpoint", hub.endpoint)
+def test_login_gives_up_after_some_tries(start_terminal, hub):
+    terminal = start_terminal("login", "--endpoint", hub.endpoint)
     for count in range(1, 4):
         terminal.read_until(PROMPT, count=count)
         terminal.type("\n")
@@ -117,8 +133,8 @@ def test_login_gives_up_after_some_tries(hub):
     assert "nothing is left" in terminal.text
 
 
-def test_ctrl_c_at_the_prompt_ends_it_quietly(hub):
-    terminal = Terminal("login", "--endpoint", hub.endpoint)
+def test_ctrl_c_at_the_prompt_ends_it_quietly(start_terminal, hub):
+    terminal = start_terminal("login", "--endpoint", hub.endpoint)
     terminal.read_until(PROMPT)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
