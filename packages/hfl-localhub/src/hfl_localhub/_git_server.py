@@ -17,6 +17,14 @@ __all__ = ["serve_upload_pack"]
 _IN_MEMORY = 4 * 1024**2
 
 
+class _Repository(Repo):
+    """A repository whose answer to "nothing, yet" is iterable in every release of dulwich."""
+
+    def find_missing_objects(self, *arguments: Any, **options: Any) -> Any:
+        found = super().find_missing_objects(*arguments, **options)
+        return () if found is None else found
+
+
 class _OneRepository(Backend):
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
@@ -40,7 +48,7 @@ def serve_upload_pack(path: Path, body: bytes, *, is_advertisement: bool) -> IO[
         ValueError: What git sent makes no sense.
     """
     answer: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # the caller closes it
-    with Repo(str(path)) as repo:
+    with _Repository(str(path)) as repo:
         protocol = ReceivableProtocol(io.BytesIO(body).read, answer.write)
         handler: Any = UploadPackHandler(
             _OneRepository(repo),
