@@ -48,14 +48,14 @@ hooks: sync-lint  ## Install the git hooks (they call the targets below)
 ##@ Before a commit
 .PHONY: format lint types imports security bandit
 format: sync-lint  ## Rewrite the code as black, isort and ruff want it
-	@$(RUN) ruff check --quiet --fix --exit-zero .
+	@$(RUN) ruff check --quiet --fix --exit-zero --output-format concise .
 	@$(RUN) isort --quiet .
 	@$(RUN) black --quiet .
 
 lint: sync-lint  ## Check formatting (black, isort) and lint (ruff)
 	@$(RUN) black --quiet --check . || { $(RUN) black --check .; echo "Run: make format"; exit 1; }
 	@$(RUN) isort --check-only . || { echo "Run: make format"; exit 1; }
-	@$(RUN) ruff check --quiet .
+	@$(RUN) ruff check --quiet --output-format concise .
 	@echo "lint: clean"
 
 types: sync-lint  ## Check the types (mypy --strict)

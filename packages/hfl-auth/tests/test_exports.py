@@ -6,11 +6,22 @@ import sys
 import hfl_auth
 
 PUBLIC = {
+    "AuthManager",
+    "Credential",
+    "DeviceCode",
+    "Identity",
     "InsecureFileError",
     "InvalidTokenError",
+    "LoginError",
+    "MalformedTokenError",
+    "Profile",
     "ProfileNotFoundError",
+    "SourceReport",
     "TokenNotFoundError",
     "WrongAccountError",
+    "WrongEndpointError",
+    "clean_token",
+    "mask_token",
     "__version__",
 }
 

@@ -114,7 +114,7 @@ class Children:
                 # longer than all the rest of a save; what the child needs is imported already.
                 sys.path[:] = [path for path in sys.path if not path.endswith("site-packages")]
                 answer = (True, function())
-            except BaseException:  # noqa: BLE001  # the parent shows it
+            except BaseException:  # the parent shows it
                 answer = (False, traceback.format_exc())
             os.write(send, pickle.dumps(answer))
             os._exit(0)

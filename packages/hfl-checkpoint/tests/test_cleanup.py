@@ -11,7 +11,7 @@ from typing import Any, List
 import pytest
 
 from hfl_checkpoint import KeepBest, KeepLast, UnsupportedFormatError, _lease
-from hfl_core import Files
+from hfl_core import ConfigError, Files
 
 
 def on_disk(run: Path) -> List[str]:
@@ -78,6 +78,17 @@ def test_pins_and_labels_survive_retention_and_other_processes(
     assert [item.step for item in manager.checkpoints()] == [3, 4]
 
 
+@pytest.mark.parametrize("label", ["latest", "500", "best:loss", "", " "])
+def test_a_label_that_means_something_else_is_refused(
+    open_manager: Any, live: Any, run_path: Path, label: str
+) -> None:
+    manager = open_manager()
+    save_all(manager, live, 1)
+    with pytest.raises(ConfigError, match="label"):
+        manager.pin(1, label)
+    assert not (run_path / "pins.json").exists()
+
+
 def test_nothing_is_deleted_while_pins_cannot_be_read(
     open_manager: Any, live: Any, run_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +148,7 @@ def test_a_checkpoint_of_a_newer_format_is_never_touched(
     assert tree(newer) == before
     with pytest.raises(UnsupportedFormatError, match="step-00000009"):
         manager.restore(**live().components)
+    assert manager.restore(3, **live().components).checkpoint.step == 3, "asked for by name"
 
 
 def test_partial_directories_do_not_count_towards_the_limit(

@@ -11,7 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any, List
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from hfl_checkpoint.cli import checkpoint
 
 # What the command must not load to look at a run; it says on stderr what it has loaded.
 PROGRAM = """
@@ -76,11 +80,17 @@ def test_list_shows_a_table_in_the_order_of_commits(a_run: Path) -> None:
 
 def test_the_keys_of_a_list_in_json_do_not_change(a_run: Path) -> None:
     found = rows("list", a_run)
-    assert [list(row) for row in found] == [
-        ["name", "step", "epoch", "metrics.loss", "reason", "size", "created_at", "pinned"]
-    ] * 3 or [set(row) for row in found] == [
-        {"name", "step", "epoch", "metrics.loss", "reason", "size", "created_at", "pinned"}
-    ] * 3
+    for row in found:
+        assert set(row) == {
+            "name",
+            "step",
+            "epoch",
+            "metrics.loss",
+            "reason",
+            "size",
+            "created_at",
+            "pinned",
+        }
     assert [row["step"] for row in found] == [10, 20, 30]
     assert [row["metrics.loss"] for row in found] == [0.5, 0.25, 0.75]
     assert [row["pinned"] for row in found] == [False, True, False]
@@ -229,3 +239,32 @@ def test_looking_changes_nothing(a_run: Path, tree: Any) -> None:
     for arguments in (["list", a_run], ["show", a_run], ["verify", a_run, "--all"]):
         assert run(*arguments).returncode == 0
     assert tree(a_run) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "shown"),
+    [
+        (["list"], 0, "step-00000020"),
+        (["show", "good"], 0, "loss 0.25"),
+        (["verify"], 0, "yes"),
+        (["verify", "--all"], 5, "manifest.json is not valid JSON"),
+        (["verify", "10", "good"], 0, "step-00000010"),
+    ],
+)
+def test_the_group_works_inside_another_command(
+    arguments: List[str], status: int, shown: str, a_run: Path
+) -> None:
+    if status:
+        path = a_run / "step-00000010" / "manifest.json"
+        path.chmod(0o644)
+        path.write_bytes(b"")
+
+    @click.group()
+    def hfl() -> None:
+        """Stand for the command that the groups of all packages are composed into."""
+
+    hfl.add_command(checkpoint)
+    command, *rest = arguments
+    ended = CliRunner().invoke(hfl, ["checkpoint", command, str(a_run), *rest])
+    assert ended.exit_code == status
+    assert shown in " ".join(ended.output.split())

@@ -68,6 +68,11 @@ def test_a_lease_from_another_machine_holds_for_a_day(tmp_path: Path) -> None:
     assert not _lease.is_held(path)
 
 
+def test_a_lease_from_another_container_with_the_same_host_name_holds(tmp_path: Path) -> None:
+    # Its process ids mean other processes, or none, here.
+    assert _lease.is_held(write(tmp_path / "a", pid_namespace="pid:[1]", pid=2**22 + 1))
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": null}', b'"text"'])
 def test_a_lease_that_is_being_written_holds_for_a_minute(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a"

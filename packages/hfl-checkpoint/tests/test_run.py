@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List, Set
 
 import pytest
 
@@ -16,6 +16,7 @@ from hfl_checkpoint import (
     KeepLast,
     UnsupportedFormatError,
 )
+from hfl_checkpoint._catalog import Catalog
 from hfl_checkpoint._run import RunDirectory
 
 
@@ -281,13 +282,13 @@ def test_a_process_that_cleans_leaves_the_saves_of_another_alone(
     while not children.has_ended(child):
         cleaner.clean(dry_run=False)
         cleaned += 1
-    assert cleaned > 5
+    assert cleaned > 0
     assert [item.step for item in cleaner.checkpoints()] == [30, 31]
 
 
-def test_a_checkpoint_that_others_delete_meanwhile_is_not_called_damaged(
-    children: Any, open_manager: Any, live: Any, memory_path: Path
-) -> None:
+@pytest.fixture
+def busy_run(children: Any, open_manager: Any, live: Any, memory_path: Path) -> Iterator[Path]:
+    """A run in which another process commits and deletes all the time."""
     run = memory_path / "run"
     open_manager(run).save(1, **live(1).components)
 
@@ -295,19 +296,45 @@ def test_a_checkpoint_that_others_delete_meanwhile_is_not_called_damaged(
         with CheckpointManager(run, keep=KeepLast(1), background=False) as manager:
             state = live()
             manager.resume(**state.components)
-            for step in range(2, 100_000):
+            for step in range(2, 1_000_000):
                 manager.save(step, **state.move_to(step).components)
 
     child = children.start(save_forever)
+    yield run
+    children.kill(child)
+
+
+def test_a_checkpoint_that_others_delete_meanwhile_is_not_called_damaged(
+    open_manager: Any, live: Any, busy_run: Path
+) -> None:
     newest = 0
-    for _ in range(60):
+    while newest < 60:
         state = live()
-        report = open_manager(run).resume(**state.components)
+        report = open_manager(busy_run).resume(**state.components)
+        assert report is not None
         assert report.quarantined == ()
         assert state.stands_at == report.checkpoint.step >= newest
         newest = report.checkpoint.step
-    children.kill(child)
-    assert newest > 5
+
+
+def test_there_is_a_latest_at_every_moment_in_which_others_commit_and_delete(
+    busy_run: Path,
+) -> None:
+    newest = 0
+    while newest < 150:
+        latest = Catalog(busy_run).latest()
+        assert latest is not None
+        assert latest.step >= newest
+        newest = latest.step
+
+
+def test_what_others_delete_meanwhile_does_not_verify_as_damaged(busy_run: Path) -> None:
+    verified: Set[str] = set()
+    while len(verified) < 40:
+        catalog = Catalog(busy_run)
+        reports = [catalog.verify(), *catalog.verify_all()]
+        assert [report for report in reports if not report.ok] == []
+        verified.update(report.name for report in reports)
 
 
 def test_what_is_no_checkpoint_is_left_alone(open_manager: Any, live: Any, run_path: Path) -> None:

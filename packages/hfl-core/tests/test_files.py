@@ -57,7 +57,7 @@ def in_a_child(function: Callable[[], Any]) -> int:
     if pid == 0:
         try:
             function()
-        except BaseException:  # noqa: BLE001  # the status tells
+        except BaseException:  # the status tells
             os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1]

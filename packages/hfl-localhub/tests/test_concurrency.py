@@ -12,7 +12,7 @@ def in_threads(count, work):
     def guarded(number):
         try:
             work(number)
-        except BaseException as error:  # noqa: BLE001  # the test's thread raises it
+        except BaseException as error:  # the test's thread raises it
             errors.append(error)
 
     threads = [threading.Thread(target=guarded, args=[number]) for number in range(count)]

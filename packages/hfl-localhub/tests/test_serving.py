@@ -25,7 +25,7 @@ def when_serving(root, work):
             while not (root / "running.json").exists():
                 threading.Event().wait(0.005)
             work()
-        except BaseException as error:  # noqa: BLE001  # the test's thread raises it
+        except BaseException as error:  # the test's thread raises it
             failures.append(error)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)

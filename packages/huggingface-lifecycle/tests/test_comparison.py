@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from hf_lifecycle._demo.comparison import compare_runs
 from hf_lifecycle._demo.conductor import Training
+from hf_lifecycle._demo.publication import Publication
 from hf_lifecycle._demo.report import report_on, require_identical, show
 from hfl_core import HflError, NotFoundError
 from hfl_core.cli import Output
@@ -94,10 +96,23 @@ def test_a_directory_without_checkpoints_cannot_be_compared(make_run, tmp_path):
         compare_runs(make_run("a"), tmp_path / "nothing")
 
 
+PUBLISHED = Publication(
+    "demo/digits", "step-00000002", "c" * 40, bytes=10, identical=True, accuracy=0.9
+)
+
+
+def test_a_model_that_comes_back_different_makes_the_demo_fail(make_run):
+    killed = Training(run=make_run("a"), steps=2, accuracy=0.9, kept=[], kills=[])
+    undisturbed = Training(run=make_run("b"), steps=2, accuracy=0.9, kept=[], kills=[])
+    other = dataclasses.replace(PUBLISHED, identical=False)
+    report = report_on(killed, undisturbed, other, seed=5, directory=None, seconds=1.0)
+    assert report.differences == ["the model that came back from the local Hub differs"]
+
+
 def judged(first: Path, second: Path):
     killed = Training(run=first, steps=2, accuracy=0.9, kept=[], kills=[])
     undisturbed = Training(run=second, steps=2, accuracy=0.9, kept=[], kills=[])
-    return report_on(killed, undisturbed, seed=5, directory=None, seconds=1.0)
+    return report_on(killed, undisturbed, PUBLISHED, seed=5, directory=None, seconds=1.0)
 
 
 def test_a_tampered_run_makes_the_demo_fail(make_run, capsys):
@@ -117,5 +132,5 @@ def test_a_tampered_run_makes_the_demo_fail(make_run, capsys):
 def test_another_accuracy_makes_the_demo_fail(make_run):
     killed = Training(run=make_run("a"), steps=2, accuracy=0.9, kept=[], kills=[])
     undisturbed = Training(run=make_run("b"), steps=2, accuracy=0.8, kept=[], kills=[])
-    report = report_on(killed, undisturbed, seed=5, directory=None, seconds=1.0)
+    report = report_on(killed, undisturbed, PUBLISHED, seed=5, directory=None, seconds=1.0)
     assert report.differences == ["the accuracy on the test images differs"]

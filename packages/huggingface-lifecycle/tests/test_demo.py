@@ -50,6 +50,18 @@ def test_a_killed_training_ends_with_the_same_bits(performed):
     assert all(part["identical"] and part["digests"] for part in facts["components"])
 
 
+def test_the_best_model_went_to_a_local_hub_and_came_back(performed):
+    facts, stage, _ = performed
+    published = facts["published"]
+    assert published["identical"] is True
+    assert published["accuracy"] > 0.9
+    best = min(facts["kept"], key=lambda kept: kept["eval_loss"])
+    assert published["checkpoint"] == best["name"]
+    file = stage / "killed" / best["name"] / "model.safetensors"
+    assert published["bytes"] == file.stat().st_size
+    assert len(published["commit"]) == 40
+
+
 def test_it_was_killed_twice_in_mid_epoch_and_once_in_the_middle_of_a_save(performed):
     facts, _, _ = performed
     moments = [kill["moment"] for kill in facts["kills"]]

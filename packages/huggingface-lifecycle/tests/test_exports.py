@@ -10,6 +10,7 @@ import pytest
 import hf_lifecycle
 
 NAMES = {
+    "hfl_auth": ["AuthManager", "Credential", "Identity"],
     "hfl_checkpoint": [
         "Checkpoint", "CheckpointManager", "CleanupPlan", "EverySteps", "KeepAll", "KeepBest",
         "KeepLast", "RestoreReport", "VerifyReport", "register_codec",

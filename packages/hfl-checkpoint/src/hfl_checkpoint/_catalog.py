@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Dict, Iterator, List, Literal
 
-from hfl_checkpoint._find import Which, find, find_by
+from hfl_checkpoint._find import Which, find, find_by, require_label
+from hfl_checkpoint._manifest import MANIFEST
 from hfl_checkpoint._retention import ranked, require_mode
 from hfl_checkpoint._run import RunDirectory
 from hfl_checkpoint._verify import Level, verify
+from hfl_checkpoint.errors import CheckpointNotFoundError
 from hfl_core import translated_os_errors
 
 if TYPE_CHECKING:
@@ -115,15 +117,42 @@ class Catalog:
         Returns:
             The report; damage is reported, not raised.
         """
-        checkpoint = self.find(which)
-        with self._run.reading(checkpoint):
-            return verify(checkpoint.path, level)
+        while True:
+            checkpoint = self.find(which)
+            with self._run.reading(checkpoint):
+                if (checkpoint.path / MANIFEST).exists():
+                    return verify(checkpoint.path, level)
+            # Others deleted it before the lease could hold it; it is not damaged.
+
+    def verify_all(self, level: Level = "full") -> List[VerifyReport]:
+        """Compare all checkpoints with their manifests, those whose manifest is damaged included.
+
+        Args:
+            level: As for `verify`.
+
+        Returns:
+            The reports, oldest first; those that nobody can order come last.
+        """
+        reports = []
+        for checkpoint in self.checkpoints():
+            with contextlib.suppress(CheckpointNotFoundError):  # deleted by others meanwhile
+                reports.append(self.verify(checkpoint, level))
+        return reports + self.verify_unreadable(level)
+
+    def verify_unreadable(self, level: Level = "full") -> List[VerifyReport]:
+        """Report on the directories whose manifest is damaged; one of them may be the latest."""
+        return [verify(path, level) for path in self.unreadable()]
 
     def pin(self, which: Which, label: str | None = None) -> Checkpoint:
         """Keep a checkpoint whatever the policy says, under a label if one is given.
 
         A label belongs to one checkpoint: giving it to another one takes it from the first.
+
+        Raises:
+            ConfigError: The label would mean something else where a checkpoint is asked for.
         """
+        if label is not None:
+            require_label(label)
         self.settle()  # before the lock, which a save under way needs
         with self._locked(which) as checkpoint:
             pins = {

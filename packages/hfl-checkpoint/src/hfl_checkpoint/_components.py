@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import os
 import re
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from torch import nn
@@ -168,9 +168,8 @@ def _without_local_paths(text: str) -> str:
 
 
 def _is_local(name: str) -> bool:
-    return (
-        name.startswith((".", "~")) or "\\" in name or os.path.isabs(name) or os.path.exists(name)
-    )
+    path = Path(name)
+    return name.startswith((".", "~")) or "\\" in name or path.is_absolute() or path.exists()
 
 
 def _capture_optimizer(name: str, optimizer: Optimizer, names: Mapping[int, str]) -> Captured:

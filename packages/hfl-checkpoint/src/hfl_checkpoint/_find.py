@@ -71,6 +71,15 @@ def find(
     )
 
 
+def require_label(label: str) -> None:
+    """Refuse a label that `find` would read as something else."""
+    if not label.strip() or label == "latest" or label.isdigit() or label.startswith("best:"):
+        raise ConfigError(
+            f"{label!r} cannot be a label: where a checkpoint is asked for, it means something else.",
+            hint="Use a word, such as 'baseline'.",
+        )
+
+
 def find_by(
     checkpoints: Sequence[Checkpoint],
     *,

@@ -1,7 +1,7 @@
 """Leases: who is at work on a directory, so that nobody else removes it.
 
 A lease is a small file. It holds as long as the process that wrote it lives; a process on another
-machine cannot be asked, so its lease holds for a day.
+machine, or in another container, cannot be asked, so its lease holds for a day.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Dict
 
 import psutil
 
@@ -29,7 +29,7 @@ _SAME_START_SECONDS = 1.0
 def take(files: Files, path: Path) -> None:
     """Write a lease of this process."""
     me = psutil.Process()
-    holder = {"host": socket.gethostname(), "pid": os.getpid(), "started": me.create_time()}
+    holder = {**_place(), "pid": os.getpid(), "started": me.create_time()}
     files.write_bytes(path, json.dumps(holder).encode())
 
 
@@ -67,7 +67,7 @@ def is_held(path: Path) -> bool:
     try:
         age = time.time() - path.stat().st_mtime
         holder = json.loads(path.read_bytes())
-        if holder["host"] != socket.gethostname():
+        if any(holder[key] != value for key, value in _place().items()):
             return age < _FOREIGN_SECONDS
         process = psutil.Process(holder["pid"])
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -81,3 +81,12 @@ def is_held(path: Path) -> bool:
         return True
     except (ValueError, KeyError, TypeError):
         return age < 60.0
+
+
+def _place() -> Dict[str, str | None]:
+    """Where a process id means this process: containers may share a host name and count for themselves."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # no file is behind it
+    except OSError:  # not Linux
+        namespace = None
+    return {"host": socket.gethostname(), "pid_namespace": namespace}

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Set, Tuple
 
 from filelock import FileLock, Timeout
 
@@ -252,30 +252,35 @@ class RunDirectory:
         List[Tuple[Path, CheckpointDamagedError]],
         List[Tuple[Path, UnsupportedFormatError]],
     ]:
-        found: List[Tuple[Path, Manifest]] = []
-        unreadable: List[Tuple[Path, CheckpointDamagedError]] = []
-        newer: List[Tuple[Path, UnsupportedFormatError]] = []
-        for path in self._directories():
-            try:
-                found.append((path, self._read(path)))
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                continue  # not a checkpoint, whatever its name looks like
-            except CheckpointDamagedError as error:
-                unreadable.append((path, error))
-            except UnsupportedFormatError as error:
-                newer.append((path, error))
-        return found, unreadable, newer
+        while True:
+            paths = self._directories()
+            found: List[Tuple[Path, Manifest]] = []
+            unreadable: List[Tuple[Path, CheckpointDamagedError]] = []
+            newer: List[Tuple[Path, UnsupportedFormatError]] = []
+            for path in sorted(paths):
+                try:
+                    found.append((path, self._read(path)))
+                except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    continue  # not a checkpoint, whatever its name looks like
+                except CheckpointDamagedError as error:
+                    unreadable.append((path, error))
+                except UnsupportedFormatError as error:
+                    newer.append((path, error))
+            # Others may have committed a checkpoint and deleted the one before it while these were
+            # read; then neither of the two was seen.
+            if self._directories() == paths:
+                return found, unreadable, newer
 
-    def _directories(self) -> List[Path]:
+    def _directories(self) -> Set[Path]:
         try:
             with os.scandir(self.path) as entries:
-                return [
+                return {
                     Path(entry.path)
                     for entry in entries
                     if not entry.name.startswith(".") and entry.is_dir()
-                ]
+                }
         except FileNotFoundError:
-            return []
+            return set()
 
     def _read(self, path: Path) -> Manifest:
         # A committed manifest never changes; its identity tells when a name was given to another one.

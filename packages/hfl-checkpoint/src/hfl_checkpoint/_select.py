@@ -53,7 +53,7 @@ def selected(run: RunDirectory, which: Which, *, strict: bool) -> Iterator[Selec
     Raises:
         CheckpointNotFoundError: There is none.
         CheckpointDamagedError: It is damaged, or all are.
-        UnsupportedFormatError: A newer version of this package wrote a checkpoint here.
+        UnsupportedFormatError: The latest is asked for, and a newer version of this package wrote here.
     """
     while True:
         with contextlib.ExitStack() as leases:
@@ -68,8 +68,6 @@ def _select(
 ) -> Selection | None:
     """Select once; None when a candidate was deleted by others before a lease could hold it."""
     scan = run.scan()
-    for _, newer in scan.newer:
-        raise newer
     directory = str(run.path)
     if which != "latest":
         checkpoint = find(
@@ -80,6 +78,8 @@ def _select(
             return None
         _require_intact(checkpoint)
         return Selection(checkpoint, read_manifest(checkpoint.path))
+    for _, newer in scan.newer:  # one of them may be the latest
+        raise newer
     damaged: List[Tuple[Path, CheckpointDamagedError]] = list(scan.unreadable)
     for checkpoint in reversed(scan.checkpoints):
         if strict and damaged:

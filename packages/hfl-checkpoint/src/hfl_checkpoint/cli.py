@@ -11,7 +11,8 @@ from hfl_core.cli import Output, format_option, human_bytes, main_for
 
 if TYPE_CHECKING:
     from hfl_checkpoint._catalog import Catalog
-    from hfl_checkpoint._checkpoint import Checkpoint
+    from hfl_checkpoint._checkpoint import Checkpoint, VerifyReport
+    from hfl_checkpoint._verify import Level
 
 _log = get_logger(__name__)
 
@@ -120,7 +121,7 @@ def verify(
     run: str,
     which: tuple[str, ...],
     every: bool,
-    level: str,
+    level: Level,
     output: Output,
 ) -> None:
     """Verify checkpoints of RUN, and name what is damaged.
@@ -134,18 +135,14 @@ def verify(
       hfl checkpoint verify runs/digits --all --level quick
       hfl checkpoint verify runs/digits 500 best:eval_loss
     """
-    from hfl_checkpoint._verify import verify as verify_directory
-
     catalog = _catalog(run)
-    names: Dict[str, Any] = {}
-    if every or not which:  # one whose manifest is damaged may well be the latest
-        names = {path.name: path for path in catalog.unreadable()}
-    if every:
-        names.update((item.name, item.path) for item in catalog.checkpoints())
-    for item in which or (() if names else ("latest",)):
-        found = catalog.find(_which(item))
-        names[found.name] = found.path
-    reports = [verify_directory(path, level) for _, path in sorted(names.items())]  # type: ignore[arg-type]  # click checked the level
+    reports: Dict[str, VerifyReport] = {}
+    if every or not which:
+        found = catalog.verify_all(level) if every else catalog.verify_unreadable(level)
+        reports = {report.name: report for report in found}
+    for item in which or (() if reports else ("latest",)):
+        report = catalog.verify(_which(item), level)
+        reports[report.name] = report
     output.rows(
         [
             {
@@ -154,12 +151,12 @@ def verify(
                 "level": report.level,
                 "problems": [str(problem) for problem in report.problems],
             }
-            for report in reports
+            for report in reports.values()
         ],
         {"name": "Name", "ok": "Intact", "level": "Level", "problems": "Problems"},
         show={"ok": lambda ok: "yes" if ok else "NO", "problems": "; ".join},
     )
-    if not all(report.ok for report in reports):
+    if not all(report.ok for report in reports.values()):
         context.exit(5)
 
 

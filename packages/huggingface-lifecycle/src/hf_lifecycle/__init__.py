@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 from hfl_core import __version__, lazy_exports
 
 if TYPE_CHECKING:
+    from hfl_auth import AuthManager as AuthManager
+    from hfl_auth import Credential as Credential
+    from hfl_auth import Identity as Identity
     from hfl_checkpoint import Checkpoint as Checkpoint
     from hfl_checkpoint import CheckpointManager as CheckpointManager
     from hfl_checkpoint import CleanupPlan as CleanupPlan
@@ -59,16 +62,19 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "AuthError": "hfl_core",
+    "AuthManager": "hfl_auth",
     "BestMetric": "hfl_state",
     "Checkpoint": "hfl_checkpoint",
     "CheckpointManager": "hfl_checkpoint",
     "CleanupPlan": "hfl_checkpoint",
     "ConfigError": "hfl_core",
     "ConflictError": "hfl_core",
+    "Credential": "hfl_auth",
     "DiskSpaceError": "hfl_core",
     "EarlyStopping": "hfl_state",
     "EverySteps": "hfl_checkpoint",
     "HflError": "hfl_core",
+    "Identity": "hfl_auth",
     "IncompatibleStateError": "hfl_core",
     "IntegrityError": "hfl_core",
     "KeepAll": "hfl_checkpoint",

@@ -31,7 +31,8 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
     A small network learns 1,797 handwritten digits in a process that is killed three times: twice
     in the middle of an epoch and once in the middle of a save. Each time it starts again and goes
     on. The same training runs beside it undisturbed, and in the end the two final checkpoints are
-    compared bit by bit. The exit code says whether they are the same.
+    compared bit by bit. Then the best model is published to a Hub that runs on this machine, and
+    loaded back with the ordinary client. The exit code says whether all bits are the same.
     """
     from hf_lifecycle._demo.report import require_identical, show
     from hf_lifecycle._demo.spectator import Spectator

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 from hf_lifecycle._demo.comparison import Comparison, compare_runs
 from hf_lifecycle._demo.conductor import Training
+from hf_lifecycle._demo.publication import Publication
 from hfl_core import HflError
 from hfl_core.cli import Output, human_bytes
 
@@ -27,6 +28,7 @@ class DemoReport:
         differences: What differs; empty when nothing does.
         accuracy: On the test images, of the killed training.
         accuracy_undisturbed: The same of the other.
+        published: The best model, published to a local Hub and loaded back.
     """
 
     identical: bool
@@ -40,11 +42,13 @@ class DemoReport:
     differences: list[str]
     accuracy: float
     accuracy_undisturbed: float
+    published: dict[str, Any]
 
 
 def report_on(
     killed: Training,
     undisturbed: Training,
+    published: Publication,
     *,
     seed: int,
     directory: str | None,
@@ -55,6 +59,7 @@ def report_on(
     Args:
         killed: The training that was killed and resumed.
         undisturbed: The same training in one piece.
+        published: The best model of the first, on a local Hub.
         seed: The seed of the kills.
         directory: Where the runs stay, or None.
         seconds: The time that it took.
@@ -66,6 +71,8 @@ def report_on(
     differences = comparison.differences
     if killed.accuracy != undisturbed.accuracy:
         differences.append("the accuracy on the test images differs")
+    if not published.identical:
+        differences.append("the model that came back from the local Hub differs")
     return DemoReport(
         identical=not differences,
         seed=seed,
@@ -88,6 +95,7 @@ def report_on(
         differences=differences,
         accuracy=killed.accuracy,
         accuracy_undisturbed=undisturbed.accuracy,
+        published=dataclasses.asdict(published),
     )
 
 
@@ -154,7 +162,15 @@ def _summary(report: DemoReport) -> dict[str, str]:
         else f"DIFFERENT: {'; '.join(report.differences)}"
     )
     accuracy = f"{report.accuracy:.1%} of 300 images that the network had not seen"
-    summary = {"Verdict": verdict, "Test accuracy": accuracy, "Time": f"{report.seconds:.0f} s"}
+    published = report.published
+    same = "the same bits" if published["identical"] else "OTHER BITS"
+    summary = {
+        "Verdict": verdict,
+        "Test accuracy": accuracy,
+        "Published": f"{published['checkpoint']} to {published['repo_id']} on a local Hub; "
+        f"loaded back with the ordinary client: {same}, accuracy {published['accuracy']:.1%}",
+        "Time": f"{report.seconds:.0f} s",
+    }
     if report.directory is not None:
         summary["Runs"] = report.directory
     return {**summary, "Repeat with": f"--seed {report.seed}"}

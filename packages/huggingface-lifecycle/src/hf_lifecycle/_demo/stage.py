@@ -11,6 +11,7 @@ from typing import Iterator
 
 from hf_lifecycle._demo.conductor import Audience, see_to_the_end, train_with_kills
 from hf_lifecycle._demo.process import TrainingProcess
+from hf_lifecycle._demo.publication import publish_best
 from hf_lifecycle._demo.report import DemoReport, report_on
 from hfl_core import ConflictError, MissingExtraError
 
@@ -18,7 +19,7 @@ from hfl_core import ConflictError, MissingExtraError
 def perform(
     audience: Audience, *, seed: int, directory: Path | None = None, keep: bool = False
 ) -> DemoReport:
-    """Train with kills, train without, and compare.
+    """Train with kills, train without, compare, and publish the best model to a local Hub.
 
     Args:
         audience: Who is told what happens.
@@ -46,9 +47,12 @@ def perform(
             killed = train_with_kills(folder / "killed", folder / "killed.log", seed, audience)
             audience.tell("Arrived. The same training ran beside it undisturbed.")
             undisturbed = see_to_the_end(beside, quiet, audience)
+        audience.tell("Publishing the best model to a Hub on this machine, and loading it back.")
+        published = publish_best(killed.run, folder / "hub")
         return report_on(
             killed,
             undisturbed,
+            published,
             seed=seed,
             directory=str(folder) if keep or directory is not None else None,
             seconds=time.monotonic() - began,
