@@ -5,9 +5,23 @@ import pickle
 
 import pytest
 
-from hfl_core.errors import ConflictError, HflError, NotFoundError, PermissionDeniedError
+from hfl_core.errors import (
+    ConflictError,
+    HflError,
+    NotFoundError,
+    PermissionDeniedError,
+    ValidationError,
+)
 from hfl_repo import errors
 from hfl_repo.errors import (
+    CardConflictError,
+    ConfirmationError,
+    EntryNotFoundError,
+    GatedRepoError,
+    HeadMovedError,
+    InvalidCardError,
+    RefExistsError,
+    RepoArchivedError,
     RepoExistsError,
     RepoNotFoundError,
     RevisionNotFoundError,
@@ -23,6 +37,14 @@ ALL = [
     (VisibilityMismatchError("me/a", wanted_private=True), (ConflictError,), 6),
     (UploadConflictError("me/a", "main", paths=["b"]), (ConflictError,), 6),
     (UnsafeUploadError({"b": "an access token"}), (PermissionDeniedError, PermissionError), 9),
+    (EntryNotFoundError("me/a", "b"), (NotFoundError, FileNotFoundError), 4),
+    (RefExistsError("me/a", "b", kind="tag"), (ConflictError, FileExistsError), 6),
+    (HeadMovedError("me/a", "main"), (ConflictError,), 6),
+    (CardConflictError("me/a", fields=["b"]), (ConflictError,), 6),
+    (InvalidCardError("me/a", problems=["b"]), (ValidationError, ValueError), 1),
+    (GatedRepoError("me/a", endpoint="http://h"), (PermissionDeniedError, PermissionError), 9),
+    (RepoArchivedError("me/a"), (PermissionDeniedError, PermissionError), 9),
+    (ConfirmationError("me/a", action="deleted"), (PermissionDeniedError, PermissionError), 9),
 ]
 
 

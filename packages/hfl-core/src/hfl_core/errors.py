@@ -82,7 +82,9 @@ class HflError(Exception):
 def _rebuild(
     cls: type[HflError], args: tuple[object, ...], attributes: dict[str, object]
 ) -> HflError:
-    error = cls.__new__(cls, *args)
+    # Found by name, `cls.__new__` is LookupError's where a class derives from it and from OSError.
+    maker = OSError if issubclass(cls, OSError) else cls
+    error = maker.__new__(cls, *args)
     error.args = args
     for name, value in attributes.items():
         setattr(error, name, value)

@@ -129,9 +129,15 @@ def _translate(pattern: str) -> str:
         elif pattern[index] == "?":
             result.append("[^/]")
             index += 1
+        elif pattern.startswith("[[:space:]]", index):  # how git-lfs writes a blank
+            result.append(r"\s")
+            index += len("[[:space:]]")
+        elif pattern[index] == "\\" and index + 1 < len(pattern):
+            result.append(re.escape(pattern[index + 1]))
+            index += 2
         elif pattern[index] == "[" and "]" in pattern[index + 2 :]:
             end = pattern.index("]", index + 2)
-            inside = pattern[index + 1 : end].replace("\\", "\\\\")
+            inside = pattern[index + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
             negated = inside[:1] in ("!", "^")
             result.append(f"[{'^' if negated else ''}{inside[1:] if negated else inside}]")
             index = end + 1

@@ -4,23 +4,45 @@
 
     HflError
     ├── NotFoundError
-    │   ├── RepoNotFoundError        (LookupError)      no such repository, or it is not ours to see
-    │   └── RevisionNotFoundError    (LookupError)      no such branch, tag or commit
+    │   ├── RepoNotFoundError        (LookupError)        no such repository, or it is not ours to see
+    │   ├── RevisionNotFoundError    (LookupError)        no such branch, tag or commit
+    │   └── EntryNotFoundError       (FileNotFoundError)  no such file in the repository
     ├── ConflictError
-    │   ├── RepoExistsError          (FileExistsError)  a repository of that name exists
-    │   ├── VisibilityMismatchError                     it is public where private was asked for
-    │   └── UploadConflictError                         somebody else changed the same files
+    │   ├── RepoExistsError          (FileExistsError)    a repository of that name exists
+    │   ├── RefExistsError           (FileExistsError)    a branch or tag of that name is elsewhere
+    │   ├── VisibilityMismatchError                       it is public where private was asked for
+    │   ├── HeadMovedError                                somebody else committed meanwhile
+    │   ├── UploadConflictError                           … and changed the same files
+    │   └── CardConflictError                             … or the same field of the card
+    ├── ValidationError
+    │   └── InvalidCardError         (ValueError)         the card is not one that the Hub takes
     └── PermissionDeniedError
-        └── UnsafeUploadError        (PermissionError)  the gate found what must not leave the machine
+        ├── GatedRepoError           (PermissionError)    access has to be asked for first
+        ├── RepoArchivedError        (PermissionError)    it is archived: nobody writes to it
+        ├── ConfirmationError        (PermissionError)    it was not confirmed by name
+        └── UnsafeUploadError        (PermissionError)    the gate found what must not leave the machine
 """
 
 from __future__ import annotations
 
 from typing import Mapping, Sequence
 
-from hfl_core.errors import ConflictError, NotFoundError, PermissionDeniedError
+from hfl_core.errors import (
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ValidationError,
+)
 
 __all__ = [
+    "CardConflictError",
+    "ConfirmationError",
+    "EntryNotFoundError",
+    "GatedRepoError",
+    "HeadMovedError",
+    "InvalidCardError",
+    "RefExistsError",
+    "RepoArchivedError",
     "RepoExistsError",
     "RepoNotFoundError",
     "RevisionNotFoundError",
@@ -38,7 +60,8 @@ class RepoNotFoundError(NotFoundError):
     Args:
         repo_id: The repository, as ``namespace/name``.
         repo_type: ``"model"``, ``"dataset"`` or ``"space"``.
-        account: Who asked; None for nobody in particular.
+        account: Who asked, if that is known.
+        source: Where the token came from; None for a visitor without one.
 
     Attributes:
         repo_id: As given.
@@ -51,9 +74,15 @@ class RepoNotFoundError(NotFoundError):
     """
 
     def __init__(
-        self, repo_id: str, *, repo_type: str = "model", account: str | None = None
+        self,
+        repo_id: str,
+        *,
+        repo_type: str = "model",
+        account: str | None = None,
+        source: str | None = None,
     ) -> None:
-        viewer = f"{account!r}" if account else "a visitor without a token"
+        token = f"the token from {source}" if source else "a visitor without a token"
+        viewer = f"{account!r}" if account else token
         super().__init__(
             f"There is no {repo_type} repository {repo_id!r} that {viewer} can see.",
             hint="Check the name; a private repository also needs a token that may read it.",
@@ -93,25 +122,31 @@ class RevisionNotFoundError(NotFoundError):
 
 
 class RepoExistsError(ConflictError, FileExistsError):
-    """A repository of that name exists and was not to be reused.
+    """A repository of that name exists and was to be created anew, or it has been moved away.
 
     Args:
         repo_id: The repository.
+        moved_to: Its present name, if the one that was asked for only leads to it.
 
     Attributes:
         repo_id: As given.
+        moved_to: As given.
 
     Example:
         >>> print(RepoExistsError("me/digits").message)
-        The repository 'me/digits' exists already.
+        A repository 'me/digits' exists already.
     """
 
-    def __init__(self, repo_id: str) -> None:
-        super().__init__(
-            f"The repository {repo_id!r} exists already.",
-            hint="Pass on_conflict='reuse' to use it or on_conflict='rename' for a free name.",
-        )
+    def __init__(self, repo_id: str, *, moved_to: str | None = None) -> None:
+        if moved_to is None:
+            text = f"A repository {repo_id!r} exists already."
+            hint = "Pass on_conflict='reuse' to use it, or 'rename' for the next free name."
+        else:
+            text = f"{repo_id!r} is the former name of {moved_to!r} and leads there."
+            hint = f"Use the present name: {moved_to!r}"
+        super().__init__(text, hint=hint)
         self.repo_id = repo_id
+        self.moved_to = moved_to
 
 
 class VisibilityMismatchError(ConflictError):
@@ -194,3 +229,209 @@ class UnsafeUploadError(PermissionDeniedError):
             f"The upload was refused, nothing was sent. {listed}.",
             hint="Remove these from the folder or exclude them, then upload again.",
         )
+
+
+class EntryNotFoundError(NotFoundError, FileNotFoundError):
+    """The repository has no such file or folder at that revision.
+
+    Args:
+        repo_id: The repository.
+        path: What was asked for.
+        revision: Where it was looked for.
+
+    Attributes:
+        repo_id: As given.
+        path: As given.
+        revision: As given.
+
+    Example:
+        >>> print(EntryNotFoundError("me/digits", "model.bin").message)
+        'me/digits' has no 'model.bin' at 'main'.
+    """
+
+    def __init__(self, repo_id: str, path: str, *, revision: str = "main") -> None:
+        super().__init__(
+            f"{repo_id!r} has no {path!r} at {revision!r}.",
+            hint="Check the path and the revision.",
+        )
+        self.repo_id = repo_id
+        self.path = path
+        self.revision = revision
+
+
+class RefExistsError(ConflictError, FileExistsError):
+    """A branch or tag of that name exists and was not to be reused, or points elsewhere.
+
+    Args:
+        repo_id: The repository.
+        name: The branch or tag.
+        kind: ``"branch"`` or ``"tag"``.
+        target: The commit that it points to, if known.
+
+    Attributes:
+        repo_id: As given.
+        name: As given.
+        kind: As given.
+        target: As given.
+
+    Example:
+        >>> print(RefExistsError("me/digits", "v1", kind="tag", target="c0ffee0" * 5).message)
+        'me/digits' has a tag 'v1' already, at c0ffee0c0ffe.
+    """
+
+    def __init__(self, repo_id: str, name: str, *, kind: str, target: str | None = None) -> None:
+        where = f", at {target[:12]}" if target else ""
+        super().__init__(
+            f"{repo_id!r} has a {kind} {name!r} already{where}.",
+            hint=f"Choose another name, or delete it first with: hfl repo {kind} delete",
+        )
+        self.repo_id = repo_id
+        self.name = name
+        self.kind = kind
+        self.target = target
+
+
+class HeadMovedError(ConflictError):
+    """The branch is not where the change started from: somebody else committed meanwhile.
+
+    Args:
+        repo_id: The repository.
+        revision: The branch.
+
+    Attributes:
+        repo_id: As given.
+        revision: As given.
+
+    Example:
+        >>> print(HeadMovedError("me/digits", "main").message)
+        Somebody else committed to 'main' of 'me/digits' meanwhile.
+    """
+
+    def __init__(self, repo_id: str, revision: str) -> None:
+        super().__init__(
+            f"Somebody else committed to {revision!r} of {repo_id!r} meanwhile.",
+            hint="Look at the other change, then try again.",
+        )
+        self.repo_id = repo_id
+        self.revision = revision
+
+
+class CardConflictError(ConflictError):
+    """A field of the card was changed on the Hub and has to change here too, to something else.
+
+    Args:
+        repo_id: The repository.
+        fields: The fields of the card's metadata.
+
+    Attributes:
+        repo_id: As given.
+        fields: As given, sorted, as a tuple.
+
+    Example:
+        >>> print(CardConflictError("me/digits", fields=["license"]).message)
+        The card of 'me/digits' was changed on the Hub in fields that change here too: license.
+    """
+
+    def __init__(self, repo_id: str, *, fields: Sequence[str]) -> None:
+        names = tuple(sorted(fields))
+        super().__init__(
+            f"The card of {repo_id!r} was changed on the Hub in fields that change here too: "
+            f"{', '.join(names)}.",
+            hint="Say which side wins: on_conflict='ours' or on_conflict='theirs'.",
+        )
+        self.repo_id = repo_id
+        self.fields = names
+
+
+class InvalidCardError(ValidationError):
+    """The card is not one that the Hub takes.
+
+    Args:
+        repo_id: The repository.
+        problems: What is wrong, one sentence each.
+
+    Attributes:
+        repo_id: As given.
+        problems: As given, as a tuple.
+
+    Example:
+        >>> print(InvalidCardError("me/digits", problems=["license: unknown"]).message)
+        The card of 'me/digits' is not valid: license: unknown.
+    """
+
+    def __init__(self, repo_id: str, *, problems: Sequence[str]) -> None:
+        listed = "; ".join(problem.rstrip(".") for problem in problems)
+        super().__init__(
+            f"The card of {repo_id!r} is not valid: {listed}.",
+            hint="Mend README.md; nothing else of the repository depends on it.",
+        )
+        self.repo_id = repo_id
+        self.problems = tuple(problems)
+
+
+class GatedRepoError(PermissionDeniedError):
+    """The repository's files are for those who asked for access and got it.
+
+    Args:
+        repo_id: The repository.
+        endpoint: The Hub's address.
+
+    Attributes:
+        repo_id: As given.
+
+    Example:
+        >>> print(GatedRepoError("meta/llama", endpoint="https://huggingface.co").hint)
+        Ask for access at https://huggingface.co/meta/llama
+    """
+
+    def __init__(self, repo_id: str, *, endpoint: str) -> None:
+        super().__init__(
+            f"The files of {repo_id!r} are for those who were granted access.",
+            hint=f"Ask for access at {endpoint}/{repo_id}",
+        )
+        self.repo_id = repo_id
+
+
+class RepoArchivedError(PermissionDeniedError):
+    """The repository is archived, so nothing is written to it.
+
+    Args:
+        repo_id: The repository.
+
+    Attributes:
+        repo_id: As given.
+
+    Example:
+        >>> print(RepoArchivedError("me/digits").message)
+        'me/digits' is archived: nothing is written to it.
+    """
+
+    def __init__(self, repo_id: str) -> None:
+        super().__init__(
+            f"{repo_id!r} is archived: nothing is written to it.",
+            hint="Bring it back with: hfl repo archive --undo",
+        )
+        self.repo_id = repo_id
+
+
+class ConfirmationError(PermissionDeniedError):
+    """What cannot be undone was not confirmed by the repository's name. Nothing was done.
+
+    Args:
+        repo_id: The repository.
+        action: What was about to happen, as in ``"deleted"``.
+
+    Attributes:
+        repo_id: As given.
+
+    Example:
+        >>> print(ConfirmationError("me/digits", action="deleted"))
+        'me/digits' was not deleted: the confirmation is not its name. Pass confirm='me/digits'
+    """
+
+    def __init__(self, repo_id: str, *, action: str) -> None:
+        super().__init__(
+            f"{repo_id!r} was not {action}: the confirmation is not its name.",
+            hint=f"Pass confirm={repo_id!r}",
+        )
+        self.repo_id = repo_id

@@ -1,0 +1,1 @@
+"""Cards: the README.md of a repository, with its metadata."""
