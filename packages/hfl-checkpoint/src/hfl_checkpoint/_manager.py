@@ -5,13 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Collection, Dict, Literal, Mapping
 
-from hfl_checkpoint import _cleanup
-from hfl_checkpoint._arguments import (
-    check_policies,
-    missing_components,
-    refuse_many_processes,
-    require_step,
-)
+from hfl_checkpoint import _arguments, _cleanup
 from hfl_checkpoint._background import BackgroundSaver, PendingCheckpoint
 from hfl_checkpoint._catalog import Catalog
 from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan, RestoreReport
@@ -96,7 +90,7 @@ class CheckpointManager(Catalog):
         when_busy: Literal["wait", "skip"] = "wait",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        check_policies(save, keep, when_busy)
+        _arguments.check_policies(save, keep, when_busy)
         super().__init__(directory)
         self._save_policy = save
         self._keep = keep
@@ -145,8 +139,8 @@ class CheckpointManager(Catalog):
             {'loss': 0.5}
         """
         self._require_open()
-        require_step(step)
-        refuse_many_processes()
+        _arguments.require_step(step)
+        _arguments.refuse_many_processes()
         self.wait()
         if step == self._line.step:
             raise CheckpointExistsError(
@@ -271,7 +265,9 @@ class CheckpointManager(Catalog):
         kinds_of(components)
         with selected(self._run, which, strict=strict) as selection:
             checkpoint, manifest = selection.checkpoint, selection.manifest
-            missing = missing_components(checkpoint.name, manifest, components, allow_missing)
+            missing = _arguments.missing_components(
+                checkpoint.name, manifest, components, allow_missing
+            )
             present = {name: item for name, item in components.items() if name not in missing}
             saved = read_components(checkpoint.path, manifest, present)
             restored = restore_components(saved, present)
