@@ -308,3 +308,16 @@ def test_a_preupload_that_makes_no_sense_is_refused(ann, body):
     assert ann.call("POST", f"/api/models/{repo}/preupload/main", body).status == 400
     answer = ann.call("POST", f"/api/models/{repo}/preupload/no-such", {"files": []})
     assert answer.code == "RevisionNotFound"
+
+
+def test_a_file_takes_the_name_of_a_folder_whose_last_file_goes(ann) -> None:
+    repo = ann.new_repo()
+    ann.commit(repo, {"a/b/c.txt": b"1", "a/d.txt": b"2"})
+    gone = [{"key": "deletedFile", "value": {"path": path}} for path in ("a/b/c.txt", "a/d.txt")]
+    now = {"key": "file", "value": {"path": "a", "content": "eA==", "encoding": "base64"}}
+    assert ann.commit(repo, lines=[gone[0], now]).status == 400
+    assert ann.commit(repo, lines=[*gone, now]).status == 200
+    assert {path for path, item in ann.paths(repo).items() if item["type"] == "file"} == {
+        ".gitattributes",
+        "a",
+    }

@@ -37,6 +37,13 @@ class _Folder:
             child = self.children[name] = _Folder(self._git, None)
         return child if isinstance(child, _Folder) else None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no file is left in it, at any depth: git knows no such folder."""
+        return all(
+            isinstance(child, _Folder) and child.is_empty for child in self.children.values()
+        )
+
     def write(self) -> Optional[str]:
         """Write what changed and return the tree's sha1, or None when nothing is left in it."""
         if self._children is None:
@@ -77,7 +84,8 @@ class WorkTree:
             if there is None:
                 raise PathClashError(f"{'/'.join(folders[: index + 1])} is a file, not a folder.")
             here = there
-        if here.folder(name, create=False) is not None:
+        there = here.folder(name, create=False)
+        if there is not None and not there.is_empty:
             raise PathClashError(f"{path} is a folder, not a file.")
         here.children[name] = Entry(name, _FILE, blob)
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hfl_repo._storage import RefUsage as RefUsage
     from hfl_repo._storage import StorageReport as StorageReport
     from hfl_repo._storage import StoredFile as StoredFile
+    from hfl_repo._transfer._plan import Change as Change
+    from hfl_repo._transfer._report import TransferReport as TransferReport
     from hfl_repo.errors import CardConflictError as CardConflictError
     from hfl_repo.errors import ConfirmationError as ConfirmationError
     from hfl_repo.errors import EntryNotFoundError as EntryNotFoundError
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from hfl_repo.errors import RepoExistsError as RepoExistsError
     from hfl_repo.errors import RepoNotFoundError as RepoNotFoundError
     from hfl_repo.errors import RevisionNotFoundError as RevisionNotFoundError
+    from hfl_repo.errors import TransferTimeoutError as TransferTimeoutError
     from hfl_repo.errors import UnsafeUploadError as UnsafeUploadError
     from hfl_repo.errors import UploadConflictError as UploadConflictError
     from hfl_repo.errors import VisibilityMismatchError as VisibilityMismatchError
@@ -47,6 +50,7 @@ _EXPORTS = {
     "Card": "._cards",
     "CardConflictError": ".errors",
     "CardUpdate": "._cards",
+    "Change": "._transfer._plan",
     "Commit": "._refs",
     "ConfirmationError": ".errors",
     "EntryNotFoundError": ".errors",
@@ -68,6 +72,8 @@ _EXPORTS = {
     "RevisionNotFoundError": ".errors",
     "StorageReport": "._storage",
     "StoredFile": "._storage",
+    "TransferReport": "._transfer._report",
+    "TransferTimeoutError": ".errors",
     "UnsafeUploadError": ".errors",
     "UploadConflictError": ".errors",
     "VisibilityMismatchError": ".errors",

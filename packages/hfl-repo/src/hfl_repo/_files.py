@@ -86,7 +86,8 @@ def commit_files(
         target.api("commit", target.revision or "main"),
         target,
         params={"create_pr": "1"} if create_pr else None,
-        lines="".join(json.dumps(line) + "\n" for line in lines).encode("utf-8"),
+        content="".join(json.dumps(line) + "\n" for line in lines).encode("utf-8"),
+        headers={"Content-Type": "application/x-ndjson"},
     ).json()
     pull_request = made.get("pullRequestUrl")
     return Committed(str(made["commitOid"]), str(pull_request) if pull_request else None)

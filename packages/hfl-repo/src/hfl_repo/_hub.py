@@ -11,7 +11,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    TypeVar,
+    Union,
+)
 from urllib.parse import urlsplit
 
 from hfl_core import RetryPolicy, __version__, get_logger, load_settings, redact
@@ -85,6 +95,13 @@ class Hub:
             library_version=__version__,
         )
 
+    @property
+    def library(self) -> Any:
+        """huggingface_hub itself, for the few things that `HfApi` does not offer."""
+        import huggingface_hub
+
+        return huggingface_hub
+
     @functools.cached_property
     def headers(self) -> dict[str, str]:
         """The headers of a request, the token included: never log them."""
@@ -154,7 +171,7 @@ class Hub:
         self._check_online()
         return (retry or self.retry).call(self.send_once, method, path, target, **request)
 
-    def send_once(
+    def send_once(  # noqa: PLR0913  # what a request consists of
         self,
         method: str,
         path: str,
@@ -162,7 +179,9 @@ class Hub:
         *,
         params: Params | None = None,
         json: object | None = None,
-        lines: bytes | None = None,
+        content: Iterable[bytes] | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        is_signed: bool = False,
         timeout: float | None = None,
     ) -> Answer:
         """Send one request, for callers that have to know whether an attempt came before.
@@ -173,7 +192,9 @@ class Hub:
             target: What it is about, for messages.
             params: The query.
             json: A body to be sent as JSON.
-            lines: A body of JSON lines (``application/x-ndjson``).
+            content: Any other body: all of it, or piece by piece with a length.
+            headers: More headers. Another server gets no others.
+            is_signed: Whether the address carries its own permission, and no token is to go there.
             timeout: Seconds that the Hub may be silent; the Hub's own if None.
 
         Returns:
@@ -187,15 +208,16 @@ class Hub:
         self._check_online()
         url = path if "://" in path else f"{self.endpoint}{path}"
         session: Any = get_session()  # of requests or of httpx2
-        headers, body = self.headers, {} if json is None else {"json": json}
-        if lines is not None:
-            headers = {**headers, "Content-Type": "application/x-ndjson"}
-            body = {body_argument(session): lines}
+        is_ours = not is_signed and _origin(url) == _origin(self.endpoint)
+        own = self.headers if is_ours else {}
+        body: dict[str, Any] = {} if json is None else {"json": json}
+        if content is not None:
+            body[body_argument(session)] = content
         with self.translated(target):
             response = session.request(
                 method,
                 url,
-                headers=headers,
+                headers={**own, **(headers or {})},
                 params=params,
                 timeout=timeout or self.timeout,
                 **body,
@@ -229,6 +251,20 @@ class Hub:
                     hint="The token is not sent there. Check the endpoint.",
                 )
             answer = self.send("GET", following, target)
+
+    @contextlib.contextmanager
+    def without_bars(self) -> Iterator[None]:
+        """Keep huggingface_hub's own progress bars off the terminal during a block."""
+        utils, constants = self.library.utils, self.library.constants
+        # Bars that were asked for by HF_HUB_DISABLE_PROGRESS_BARS=0 cannot be switched off.
+        if utils.are_progress_bars_disabled() or constants.HF_HUB_DISABLE_PROGRESS_BARS is False:
+            yield
+            return
+        utils.disable_progress_bars()
+        try:
+            yield
+        finally:
+            utils.enable_progress_bars()
 
     @contextlib.contextmanager
     def translated(self, target: Target | None = None) -> Iterator[None]:

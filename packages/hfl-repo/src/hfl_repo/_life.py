@@ -27,7 +27,7 @@ from hfl_repo.errors import (
     VisibilityMismatchError,
 )
 
-__all__ = ["Life", "OnConflict"]
+__all__ = ["Life", "OnConflict", "check_visibility"]
 
 _LOG = get_logger(__name__)
 OnConflict = Literal["reuse", "fail", "rename"]
@@ -139,7 +139,7 @@ class Life(Cards):
             True
         """
         found = self.info()
-        _check_visibility(found, private)
+        check_visibility(found, private)
         if found.is_archived:
             raise RepoArchivedError(found.repo_id)
         return found
@@ -217,13 +217,13 @@ class Life(Cards):
                     repo_id, repo_type=self.repo_type, account=self._identity.name
                 )
             if made:
-                _check_visibility(found, private)
+                check_visibility(found, private)
                 return found
         if found.repo_id != repo_id:
             raise RepoExistsError(repo_id, moved_to=found.repo_id)
         if on_conflict == "fail":
             raise RepoExistsError(repo_id)
-        _check_visibility(found, private)
+        check_visibility(found, private)
         return found
 
     def _post_create(self, target: Target, private: bool | None, sdk: str | None) -> bool:
@@ -274,6 +274,15 @@ class Life(Cards):
         return sdk
 
 
-def _check_visibility(found: RepoInfo, private: bool | None) -> None:
+def check_visibility(found: RepoInfo, private: bool | None) -> None:
+    """Refuse a repository that others can see when that is not what was asked for, or the reverse.
+
+    Args:
+        found: The repository.
+        private: What was asked for; None if either will do.
+
+    Raises:
+        VisibilityMismatchError: It is something else.
+    """
     if private is not None and found.is_private != private:
         raise VisibilityMismatchError(found.repo_id, wanted_private=private)

@@ -16,6 +16,8 @@
     │   └── CardConflictError                             … or the same field of the card
     ├── ValidationError
     │   └── InvalidCardError         (ValueError)         the card is not one that the Hub takes
+    ├── NetworkError
+    │   └── TransferTimeoutError     (TimeoutError)       the time that a transfer was given is over
     └── PermissionDeniedError
         ├── GatedRepoError           (PermissionError)    access has to be asked for first
         ├── RepoArchivedError        (PermissionError)    it is archived: nobody writes to it
@@ -29,6 +31,7 @@ from typing import Mapping, Sequence
 
 from hfl_core.errors import (
     ConflictError,
+    NetworkError,
     NotFoundError,
     PermissionDeniedError,
     ValidationError,
@@ -46,6 +49,7 @@ __all__ = [
     "RepoExistsError",
     "RepoNotFoundError",
     "RevisionNotFoundError",
+    "TransferTimeoutError",
     "UnsafeUploadError",
     "UploadConflictError",
     "VisibilityMismatchError",
@@ -229,6 +233,38 @@ class UnsafeUploadError(PermissionDeniedError):
             f"The upload was refused, nothing was sent. {listed}.",
             hint="Remove these from the folder or exclude them, then upload again.",
         )
+
+
+class TransferTimeoutError(NetworkError, TimeoutError):
+    """The time that a transfer was given is over, or would be before the Hub lets it go on.
+
+    Large files that have arrived stay on the Hub for the next attempt.
+
+    Args:
+        timeout: The time that it was given, in seconds.
+        wait: How long the Hub asks to wait, if that is the reason.
+
+    Attributes:
+        timeout: As given.
+        wait: As given.
+
+    Example:
+        >>> print(TransferTimeoutError(60, wait=2400).message)
+        The Hub asks to wait 2,400 s, and the transfer was given 60 s in all.
+    """
+
+    def __init__(self, timeout: float, *, wait: float | None = None) -> None:
+        text = f"The transfer was not done within the {timeout:,.0f} s that it was given."
+        if wait is not None:
+            text = (
+                f"The Hub asks to wait {wait:,.0f} s, and the transfer was given {timeout:,.0f} s"
+                " in all."
+            )
+        super().__init__(
+            text, hint="Do it again, with more time: what has arrived is not sent again."
+        )
+        self.timeout = timeout
+        self.wait = wait
 
 
 class EntryNotFoundError(NotFoundError, FileNotFoundError):

@@ -1,0 +1,213 @@
+"""A download: huggingface_hub fetches, and here every file is verified by its digest."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Iterable, Mapping, Sequence
+
+from hfl_core import Progress, RetryPolicy, get_logger, require_free_space
+from hfl_core.errors import HflError, IntegrityError, NetworkError, ValidationError
+from hfl_repo._transfer._cache_layout import RepoCache
+from hfl_repo._transfer._digest_cache import DigestCache
+from hfl_repo._transfer._digests import digest_files
+from hfl_repo._transfer._paths import path_problem
+from hfl_repo._transfer._patience import DamagedOnTheWayError, Patience
+from hfl_repo._transfer._patterns import Patterns
+from hfl_repo._transfer._remote import RemoteFile, Tree
+from hfl_repo._transfer._scan import LocalFile, file_key
+from hfl_repo.errors import EntryNotFoundError
+
+if TYPE_CHECKING:
+    from hfl_repo._hub import Hub
+    from hfl_repo._target import Target
+
+__all__ = ["Download", "chosen_files"]
+
+_LOG = get_logger(__name__)
+_AT_ONCE = 5
+_ONCE = RetryPolicy(attempts=1)
+
+
+def chosen_files(
+    tree: Tree, patterns: Sequence[str] | None, target: Target
+) -> Mapping[str, RemoteFile]:
+    """Choose files of a commit.
+
+    Args:
+        tree: All of them.
+        patterns: As in a ``.gitignore``; None for all.
+        target: The repository with the revision.
+
+    Returns:
+        The files by path.
+
+    Raises:
+        EntryNotFoundError: A path without wildcards is not there, or nothing matches.
+        ValidationError: The Hub names a file that would lie outside of the folder.
+    """
+    bad = next((path for path in tree if path_problem(path)), None)
+    if bad is not None:
+        raise ValidationError(f"{target.repo_id!r} has a file that cannot be kept here: {bad!r}.")
+    if patterns is None:
+        return tree
+    revision = target.revision or "main"
+    for pattern in patterns:
+        if not re.search(r"[*?\[!\\]", pattern):
+            one = Patterns([pattern])
+            if not any(one.match(path) for path in tree):
+                raise EntryNotFoundError(target.repo_id, pattern, revision=revision)
+    meant = Patterns(patterns)
+    found = {path: file for path, file in tree.items() if meant.match(path)}
+    if not found:
+        raise EntryNotFoundError(target.repo_id, ", ".join(patterns), revision=revision)
+    return found
+
+
+class Download:
+    """One download under way.
+
+    Args:
+        hub: The Hub.
+        target: The repository with the commit.
+        folder: The cache of the Hub's clients.
+        digests: The digests that are known.
+        patience: How long it may take.
+        progress: Where it is shown.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        target: Target,
+        folder: Path,
+        digests: DigestCache,
+        patience: Patience,
+        progress: Progress,
+    ) -> None:
+        self._hub = hub
+        self._target = target
+        self._folder = folder
+        self._digests = digests
+        self._patience = patience
+        self._progress = progress
+        self._cache = RepoCache(folder, target)
+        self.snapshot = self._cache.snapshot(target.revision or "")
+
+    def carry_out(self, files: Mapping[str, RemoteFile], *, room_for_copy: Path | None) -> Path:
+        """Fetch what is missing or damaged in the cache, and verify all of it.
+
+        Args:
+            files: The files.
+            room_for_copy: Where the files are to be copied to afterwards, if they are.
+
+        Returns:
+            The folder in the cache that holds them.
+
+        Raises:
+            DiskSpaceError: There is no room; nothing was fetched.
+            IntegrityError: A file arrives damaged again and again.
+            HflError: A file cannot be had.
+        """
+        good = self._verified(files.values())
+        wanted = [file for file in files.values() if file.path not in good]
+        self._check_room(files, wanted, room_for_copy)
+        self.snapshot.mkdir(parents=True, exist_ok=True)
+        total = sum(file.size for file in wanted)
+        errors: list[Exception] = []
+        pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "hfl-download")
+        task = self._progress.task("Downloading", total, "bytes")
+        with task, self._hub.without_bars(), pool:
+            for future in [pool.submit(self._fetch, file, task.advance) for file in wanted]:
+                try:
+                    future.result()
+                except Exception as error:  # noqa: BLE001  # raised when the others are done
+                    errors.append(error)
+        self._digests.flush()
+        if errors:
+            raise errors[0]
+        return self.snapshot
+
+    def _fetch(self, file: RemoteFile, advance: Callable[[int], None]) -> None:
+        place = self.snapshot.joinpath(*file.path.split("/"))
+        is_again = os.path.lexists(place)  # it is there and not good
+
+        def once() -> None:
+            nonlocal is_again
+            force, is_again = is_again, True
+            self._fetch_once(file, force=force)
+            if not self._verified([file]):
+                self._cache.discard(place)
+                raise DamagedOnTheWayError(f"{file.path!r} arrived damaged.")
+
+        try:
+            self._patience.call(once)
+        except DamagedOnTheWayError as error:
+            raise IntegrityError(
+                f"{file.path!r} of {self._target.repo_id!r} arrives damaged again and again.",
+                hint="Something between here and the Hub changes what is sent, or the Hub's copy is"
+                " damaged.",
+            ) from error
+        advance(file.size)
+
+    def _fetch_once(self, file: RemoteFile, *, force: bool) -> None:
+        try:
+            self._hub.call(
+                lambda api: api.hf_hub_download(
+                    self._target.repo_id,
+                    file.path,
+                    repo_type=self._target.repo_type,
+                    revision=self._target.revision,
+                    cache_dir=self._folder,
+                    force_download=force,
+                    etag_timeout=self._patience.bounded(self._hub.timeout),
+                ),
+                self._target.at(self._target.revision, file.path),
+                retry=_ONCE,
+            )
+        except HflError:
+            raise
+        except self._hub.library.errors.LocalEntryNotFoundError as error:
+            raise NetworkError(f"{self._hub.endpoint} cannot be reached.") from error
+        except (OSError, RuntimeError) as error:
+            # huggingface_hub found fewer or more bytes than were announced, or hf_xet gave up.
+            if isinstance(error, RuntimeError) or "onsistency" in str(error):
+                raise DamagedOnTheWayError(f"{file.path!r} arrived incomplete.") from error
+            raise
+
+    def _verified(self, files: Iterable[RemoteFile]) -> set[str]:
+        """Return which of the files are in the cache with the content that they are to have."""
+        here: list[LocalFile] = []
+        meant: dict[str, RemoteFile] = {}
+        for file in files:
+            place = self.snapshot.joinpath(*file.path.split("/"))
+            if place.is_file() and place.stat().st_size == file.size:
+                here.append(LocalFile(file.path, place, file_key(place)))
+                meant[file.path] = file
+        hashed = digest_files(here, self._digests, check=self._patience.check)
+        return {path for path, digests in hashed.digests.items() if meant[path].holds(digests)}
+
+    def _check_room(
+        self,
+        files: Mapping[str, RemoteFile],
+        wanted: Sequence[RemoteFile],
+        room_for_copy: Path | None,
+    ) -> None:
+        needed: dict[Path, int] = {_existing(self._folder): sum(file.size for file in wanted)}
+        if room_for_copy is not None:
+            copy, first = _existing(room_for_copy), next(iter(needed))
+            total = sum(file.size for file in files.values())
+            if copy.stat().st_dev == first.stat().st_dev:
+                needed[first] += total
+            else:
+                needed[copy] = total
+        for folder, size in needed.items():
+            if size:
+                require_free_space(folder, size, purpose=f"a download of {self._target.repo_id!r}")
+
+
+def _existing(path: Path) -> Path:
+    absolute = Path.cwd() / path
+    return next(parent for parent in (absolute, *absolute.parents) if parent.is_dir())
