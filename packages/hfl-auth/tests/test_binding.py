@@ -187,3 +187,30 @@ def test_a_token_of_the_public_hub_in_the_token_file_stays_there(store, hub, ann
     assert (store / "token").read_text() == REAL
     assert AuthManager().whoami().name == "ann"
     assert AuthManager(endpoint=PUBLIC).credential().token == REAL
+
+
+def test_a_typed_token_of_another_hub_is_refused_before_it_is_sent(store, two_profiles, ann):
+    path = store / "hfl_profiles.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "endpoint": PUBLIC}))
+    for action in (AuthManager().validate, AuthManager().login):
+        with pytest.raises(WrongEndpointError, match="The token that was given belongs to"):
+            action(ann)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_warned"),
+    [
+        ("http://127.0.0.1:1", False),
+        ("http://localhost:1", False),
+        ("http://hub.localhost", False),
+        ("http://[::1]:1", False),
+        ("https://hub.example", False),
+        ("http://hub.example", True),
+        ("http://10.0.0.1", True),
+    ],
+)
+def test_a_hub_that_does_not_encrypt_is_warned_of(endpoint, is_warned, caplog):
+    from hfl_auth._login import warn_if_readable
+
+    warn_if_readable(endpoint)
+    assert ("not encrypted" in caplog.text) == is_warned

@@ -15,6 +15,8 @@ from hfl_auth.cli import auth
 
 pty = pytest.importorskip("pty")
 WRONG = "hf_" + "Wrong" * 6
+# With the space: getpass writes it after it has thrown away what was typed too early.
+PROMPT = "Token: "
 
 
 def test_login_reads_a_token_from_standard_input(cli, hub, ann):
@@ -91,13 +93,28 @@ class Terminal:
         return self.process.wait(timeout=60)
 
 
-def test_login_asks_on_the_terminal_and_shows_nothing_of_what_is_typed(hub, ann):
-    terminal = Terminal("login", "--endpoint", hub.endpoint)
-    terminal.read_until("Token")
-    terminal.read_until(": ", count=1)
+@pytest.fixture
+def start_terminal():
+    """Start commands on terminals; none outlives the test."""
+    started = []
+
+    def start(*arguments):
+        started.append(Terminal(*arguments))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        if terminal.process.poll() is None:
+            terminal.process.kill()
+        terminal.process.wait(timeout=60)
+
+
+def test_login_asks_on_the_terminal_and_shows_nothing_of_what_is_typed(start_terminal, hub, ann):
+    terminal = start_terminal("login", "--endpoint", hub.endpoint)
+    terminal.read_until(PROMPT)
     terminal.type("not a token\n")
     terminal.read_until("Try again.")
-    terminal.read_until("Token:", count=2)
+    terminal.read_until(PROMPT, count=2)
     terminal.type(f"Bearer {ann}\n")
     assert terminal.end() == 0
     assert f"sent to {hub.endpoint}, and to nobody else" in terminal.text
@@ -107,18 +124,18 @@ def test_login_asks_on_the_terminal_and_shows_nothing_of_what_is_typed(hub, ann)
     assert AuthManager().whoami().name == "ann"
 
 
-def test_login_gives_up_after_some_tries(hub):
-    terminal = Terminal("login", "--endpoint", hub.endpoint)
+def test_login_gives_up_after_some_tries(start_terminal, hub):
+    terminal = start_terminal("login", "--endpoint", hub.endpoint)
     for count in range(1, 4):
-        terminal.read_until("Token:", count=count)
+        terminal.read_until(PROMPT, count=count)
         terminal.type("\n")
     assert terminal.end() == 3
     assert "nothing is left" in terminal.text
 
 
-def test_ctrl_c_at_the_prompt_ends_it_quietly(hub):
-    terminal = Terminal("login", "--endpoint", hub.endpoint)
-    terminal.read_until("Token:")
+def test_ctrl_c_at_the_prompt_ends_it_quietly(start_terminal, hub):
+    terminal = start_terminal("login", "--endpoint", hub.endpoint)
+    terminal.read_until(PROMPT)
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
     assert "Traceback" not in terminal.text

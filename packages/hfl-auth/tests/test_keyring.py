@@ -141,3 +141,10 @@ except MissingExtraError as error:
     print(error)
 """
     assert "pip install 'hfl-auth[keyring]'" in run_python(code, hub.endpoint, ann)
+
+
+def test_a_token_of_the_keyring_is_recognised_elsewhere(backend, hub, ann, monkeypatch):
+    AuthManager(endpoint=hub.endpoint).login(ann, profile="work", storage="keyring")
+    monkeypatch.setenv("HF_TOKEN", ann)  # without its Hub
+    assert AuthManager(endpoint="https://huggingface.co").credential().token is None
+    assert AuthManager().credential().detail == "HF_TOKEN"

@@ -74,8 +74,8 @@ def test_a_wrapper_leaves_no_mark_and_its_checkpoint_loads_into_every_other(
         loaded = checkpoints.load()["model"]
         assert list(loaded) == NAMES
         Net().load_state_dict(loaded)
-        for other in WRAPPERS:
-            target = WRAPPERS[other](Net())
+        for other, wrap in WRAPPERS.items():
+            target = wrap(Net())
             checkpoints.restore(model=target)
             for name, value in zip(NAMES, target.state_dict().values()):
                 assert torch.equal(value, expected[name]), (other, name)
@@ -197,7 +197,7 @@ def test_a_model_that_refuses_its_extra_state_changes_no_model(tmp_path: pathlib
         checkpoints.save(
             1, first=nn.Linear(2, 2), second=WithExtra("ok"), third=WithExtra("refused")
         )
-        with pytest.raises(StateMismatchError, match="third.*refused"):
+        with pytest.raises(StateMismatchError, match=r"third.*refused"):
             checkpoints.restore(first=first, second=second, third=third)
 
     for name, module in (("first", first), ("second", second), ("third", third)):

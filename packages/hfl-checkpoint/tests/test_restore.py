@@ -205,7 +205,7 @@ def test_one_refusal_leaves_everything_as_it_was(tmp_path: pathlib.Path, last: b
         )
         draws()
         expected = snapshot(*everything)
-        with pytest.raises(StateMismatchError, match="'refusing'.*ValueError"):
+        with pytest.raises(StateMismatchError, match=r"'refusing'.*ValueError"):
             checkpoints.restore(
                 counter=before,
                 mapping=mapping,
@@ -282,6 +282,8 @@ def test_a_missing_component_is_named_and_nothing_is_touched(
         assert same(snapshot(live["model"], live["optimizer"], *others), expected)
         assert live["counters"] == {"seed": 1}
 
+        with pytest.raises(MissingComponentError):
+            checkpoints.restore(**live, allow_missing=f"{missing}s")  # one name, not its letters
         report = checkpoints.restore(**live, allow_missing={missing})
         assert report.missing == (missing,)
         assert set(report.restored) == set(ALL) - {missing}
@@ -448,7 +450,7 @@ def tensors_in(value: Any) -> List[torch.Tensor]:
 
 
 AUDITED = """
-    import json, sys
+    import json, pickle, sys
     from pathlib import Path
 
     import torch
@@ -480,34 +482,26 @@ AUDITED = """
         if event == "c_call" and getattr(argument, "__module__", "") in ("_pickle", "pickle"):
             calls.append(argument.__name__)
 
-    if len(sys.argv) > 2:
-        import pickle
-        text = pickle.dumps(model)
+    text = pickle.dumps(model)
     checkpoints = CheckpointManager(directory)
     sys.addaudithook(watch)
     sys.setprofile(profile)
     checkpoints.load()
     checkpoints.restore(model=model, optimizer=optimizer, scheduler=scheduler, mapping={})
-    if len(sys.argv) > 2:
-        pickle.loads(text)
+    found = list(calls)
+    pickle.loads(text)  # the hooks do see this one
     sys.setprofile(None)
-    print(json.dumps(calls))
+    print(json.dumps([found, calls]))
 """
 
 
-@pytest.mark.parametrize("control", [False, True])
-def test_nothing_is_unpickled_on_the_way_back(tmp_path: pathlib.Path, control: bool) -> None:
+def test_nothing_is_unpickled_on_the_way_back(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(AUDITED), str(tmp_path / "run")]
-    done = subprocess.run(
-        [*command, *(["control"] if control else [])], check=True, capture_output=True, text=True
-    )
-    calls = json.loads(done.stdout)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found, control = json.loads(done.stdout)
 
-    if control:  # the hooks do see an unpickling
-        assert "pickle.find_class" in calls
-        assert "loads" in calls
-        return
-    assert calls == []
+    assert found == []
+    assert {"pickle.find_class", "loads"} <= set(control)
     for path in (tmp_path / "run").rglob("*"):
         if path.is_file():
             content = path.read_bytes()

@@ -268,6 +268,7 @@ def test_the_repositorys_own_gitattributes_decide(ann):
         b"# comment\n*.txt filter=lfs\nsmall/*.txt -filter\n/top.dat filter=lfs\n[z-a] filter=lfs\n"
     )
     rules += b"deep/**/x?[0-9] filter=lfs\n[!a]bc filter=lfs\nlogs/** filter=lfs\n"
+    rules += b"a[[:space:]]b filter=lfs\n\\*.q filter=lfs\n[[]x].w filter=lfs\n"
     ann.commit(repo, {".gitattributes": rules})
     expected = {
         "a.txt": "lfs",
@@ -282,6 +283,10 @@ def test_the_repositorys_own_gitattributes_decide(ann):
         "bbc": "lfs",
         "abc": "regular",
         "logs/a/b": "lfs",
+        "a b": "lfs",
+        "*.q": "lfs",
+        "x.q": "regular",
+        "[x].w": "lfs",
     }
     files = [{"path": path, "size": 1} for path in expected]
     found = ann.call("POST", f"/api/models/{repo}/preupload/main", {"files": files}).json()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import urllib.request
 
@@ -12,6 +13,7 @@ import pytest
 from hfl_core.errors import ConflictError, NotFoundError
 from hfl_localhub import LocalHub
 from hfl_localhub._reset import plan_reset
+from hfl_localhub._server import _listen
 from hfl_localhub._serving import default_root, serve_until_stopped, shell_exports
 from hfl_localhub.cli import hub as command
 
@@ -117,3 +119,9 @@ def test_without_a_folder_it_is_in_the_users_data(monkeypatch, tmp_path):
     monkeypatch.delenv("HFL_HUB_ROOT", raising=False)
     with pytest.raises(NotFoundError):
         command(["env"], standalone_mode=False)
+
+
+def test_answers_do_not_wait_for_acknowledgements(tmp_path):
+    # asyncio turns Nagle's algorithm off only for sockets that name their protocol.
+    with _listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

@@ -11,11 +11,16 @@ import logging
 import sys
 from urllib.parse import quote, urlsplit
 
+import hypothesis
 import pytest
 
 from hfl_core import RetryPolicy
 from hfl_localhub import LocalHub
 from hfl_repo import RepoManager
+
+# Other processes decide how long an example takes.
+hypothesis.settings.register_profile("hfl-repo", deadline=None)
+hypothesis.settings.load_profile("hfl-repo")
 
 _NUMBERS = itertools.count(1)
 # As the default, without the waiting.

@@ -157,7 +157,7 @@ FIELDS = ["license", "tags", "datasets", "language", "undecided", "notes", "mode
 UNTOUCHED = re.compile(rb"x-unknown: \{a: 1,   b: 2\}\r?\n")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     steps=st.lists(
         st.dictionaries(st.sampled_from(FIELDS), st.one_of(VALUES, st.just(REMOVED)), max_size=3),
@@ -180,7 +180,7 @@ def test_whatever_is_changed_the_rest_stays_and_the_card_says_it(steps, newline)
     assert data.endswith(b"---" + newline + body)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=60).map(lambda junk: b"---\n" + junk + b"\n---\nText"))
 def test_junk_is_refused_or_kept(data) -> None:
     try:
@@ -191,3 +191,29 @@ def test_junk_is_refused_or_kept(data) -> None:
     assert card.encode() == data
     assert CardText.parse(changed.encode()).data == {**card.data, "license": "mit"}
     assert changed.encode().endswith(b"Text")
+
+
+@pytest.mark.parametrize(
+    ("data", "changes", "result"),
+    [
+        # A list that becomes another one is written anew; so is one that becomes empty.
+        (b"---\nt: [a, b]\n---\n", {"t": ["b", "a"]}, b"---\nt:\n- b\n- a\n---\n"),
+        (b"---\nt:\n- a\n---\n", {"t": []}, b"---\nt: []\n---\n"),
+        (b"---\nt:\n- a: 1\n---\n", {"t": [{"a": 1}, 2]}, b"---\nt:\n- a: 1\n- 2\n---\n"),
+        (b"---\nt: >\n  long\n  text\nu: 1\n---\n", {"t": "x"}, b"---\nt: x\nu: 1\n---\n"),
+        (b"---\nt: one\n  two\n---\n", {"t": "x"}, b"---\nt: x\n---\n"),
+        (b"---\nt: x # c\n---\n", {"t": "a\nb"}, None),
+        (b"---\nm: {a: 1}\n---\n", {"m": {"a": 2}}, b"---\nm:\n  a: 2\n---\n"),
+        (b"---\nm:\n  a:\n# end\n---\n", {"m": 1}, b"---\nm: 1\n# end\n---\n"),
+    ],
+)
+def test_values_that_change_their_shape(data, changes, result) -> None:
+    changed = change(data, **changes)
+    assert result is None or changed == result
+    assert CardText.parse(changed).data == {**CardText.parse(data).data, **changes}
+
+
+def test_what_a_card_can_hold() -> None:
+    assert _yaml.plain({"a": (1, {"b"}), 2: None}) == {"a": [1, ["b"]], "2": None}
+    with pytest.raises(TypeError, match="complex"):
+        _yaml.plain([1j])

@@ -292,3 +292,35 @@ def test_errors_are_ours_whatever_goes_wrong(hub, repo, caplog) -> None:
         hub.faults.answer(status, times=None, path="/api/models/*")
         with pytest.raises(HflError):
             repo.info()
+
+
+def test_what_libraries_below_raise_becomes_ours(repo) -> None:
+    from huggingface_hub import errors
+
+    raised = [
+        (errors.LocalTokenNotFoundError("no"), AuthError),
+        (errors.OfflineModeIsEnabled("off"), NetworkError),
+        (ConnectionResetError("xet"), NetworkError),
+        (TimeoutError("xet"), NetworkError),
+        (DiskSpaceError("full"), DiskSpaceError),
+    ]
+    for error, kind in raised:
+        with pytest.raises(kind), repo._hub.translated():
+            raise error
+
+
+def test_answers_without_a_repository_are_understood(hub, sign_in, ann) -> None:
+    sign_in(ann.token)
+    for status, kind in ((404, NotFoundError), (412, ConflictError), (503, RateLimitError)):
+        hub.faults.clear()
+        hub.faults.answer(status, retry_after=1 if status == 503 else None, times=None)
+        with pytest.raises(kind):
+            RepoManager()._hub.send_once("GET", "/api/models")
+
+
+def test_every_shape_of_an_error_is_read() -> None:
+    text = Answer(400, {"x-error-message": "a"}, b'{"error": ["a", "b"]}').error_text
+    assert text == "a; b"
+    assert Answer(400, {}, b'{"errors": [{"message": "c"}, "d"]}').error_text == "c; d"
+    assert Answer(400, {}, b"<html>").error_text == ""
+    assert Answer(400, {}, b"[1]").error_text == ""

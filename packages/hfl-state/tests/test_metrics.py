@@ -18,6 +18,7 @@ NAN, INF = float("nan"), float("inf")
         ("min", [NAN, None, -INF, 5, NAN, INF, 4], [False] * 3 + [True, False, False, True], 4),
         ("max", [INF, 1], [False, True], 1),
         ("min", [torch.tensor(1.5), np.float32(0.5)], [True, True], 0.5),
+        ("min", [torch.ones(1, requires_grad=True), np.array([0.5])], [True, True], 0.5),
     ],
 )
 def test_the_best_value_is_the_best_finite_one(mode, values, expected, best):

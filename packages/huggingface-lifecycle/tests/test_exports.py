@@ -23,6 +23,10 @@ NAMES = {
         "load_settings", "redact",
     ],
     "hfl_metadata": ["RunMetadata", "capture"],
+    "hfl_repo": [
+        "Card", "CardUpdate", "Permissions", "PullRequest", "ReclaimReport", "RepoInfo",
+        "RepoManager", "StorageReport",
+    ],
     "hfl_state": ["BestMetric", "EarlyStopping", "ResumableLoader", "RngState", "TrainingState"],
 }  # fmt: skip
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from hfl_auth._endpoints import PUBLIC
+import ipaddress
+from urllib.parse import urlsplit
+
+from hfl_auth._asking import ask_identity
 from hfl_auth._identity import Identity
 from hfl_auth._snapshot import Snapshot
 from hfl_auth._store import check_profile_name
+from hfl_auth._tokens import fingerprint
 from hfl_auth._wishes import Wishes
+from hfl_auth.errors import WrongEndpointError
+from hfl_core import get_logger
 from hfl_core.errors import ConfigError, ConflictError, ValidationError
+
+_LOG = get_logger(__name__)
 
 
 def login_endpoint(wishes: Wishes, profile: str | None) -> str:
@@ -48,6 +56,66 @@ def login_endpoint(wishes: Wishes, profile: str | None) -> str:
     return named.url
 
 
+def ask_about(token: str, profile: str | None, wishes: Wishes, snapshot: Snapshot) -> Identity:
+    """Ask whose token this is that somebody has just typed.
+
+    Args:
+        token: The token.
+        profile: The profile that it will be kept under, if one is named.
+        wishes: What was asked for.
+        snapshot: The profiles.
+
+    Returns:
+        Who it is.
+
+    Raises:
+        AuthError: The Hub does not accept it, or it belongs to another Hub.
+        ConfigError: As `login_endpoint`.
+        ConflictError: As `login_endpoint`.
+        NetworkError: The Hub does not answer.
+    """
+    endpoint = login_endpoint(wishes, profile)
+    check_home(endpoint, token, wishes, snapshot)
+    warn_if_readable(endpoint)
+    return ask_identity(endpoint, token, source="the input")
+
+
+def check_home(endpoint: str, token: str, wishes: Wishes, snapshot: Snapshot) -> None:
+    """Make sure that a token which is known here does not go to another Hub by default.
+
+    Args:
+        endpoint: Where it is about to go.
+        token: The token.
+        wishes: What was asked for: a Hub that somebody names beside the token may get it.
+        snapshot: The profiles.
+
+    Raises:
+        WrongEndpointError: It belongs to another Hub.
+    """
+    if any(level in wishes.endpoints for level in ("argument", "environment")):
+        return
+    home = snapshot.records().homes.get(fingerprint(token), endpoint)
+    if home != endpoint:
+        raise WrongEndpointError("The token that was given", home=home, endpoint=endpoint)
+
+
+def warn_if_readable(endpoint: str) -> None:
+    """Log a warning if a token would cross a network unencrypted."""
+    parts = urlsplit(endpoint)
+    if parts.scheme == "https" or _is_this_machine(parts.hostname or ""):
+        return
+    _LOG.warning(
+        "%s is not encrypted: whoever can read the network gets the token. Use https.", endpoint
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def free_name(identity: Identity, token: str, snapshot: Snapshot) -> str:
     """Return a profile name for a token for which none was asked for.
 
@@ -66,7 +134,7 @@ def free_name(identity: Identity, token: str, snapshot: Snapshot) -> str:
         wanted = check_profile_name(identity.token_name or f"oauth-{identity.name}")
     except ValidationError:  # somebody named the token "[x]"
         wanted = f"token-{identity.name}"
-    host = identity.endpoint.partition("://")[2] or PUBLIC
+    host = identity.endpoint.partition("://")[2]
     taken = snapshot.profiles()
     candidates = [wanted, f"{wanted}-{identity.name}", f"{wanted}-{identity.name}-{host}"]
     for name in candidates:

@@ -15,7 +15,7 @@ from hfl_auth._expiry import renewed_if_due, warn_of_expiry
 from hfl_auth._hub import device_login
 from hfl_auth._identity import Identity
 from hfl_auth._job_tokens import JobTokens
-from hfl_auth._login import free_name, login_endpoint
+from hfl_auth._login import ask_about, free_name, login_endpoint
 from hfl_auth._records import Record
 from hfl_auth._snapshot import Snapshot, public_profile
 from hfl_auth._sources import Finding, Sources, reports
@@ -194,8 +194,8 @@ class AuthManager:
             NetworkError: The Hub does not answer.
         """
         cleaned = clean_token(token)
-        endpoint = login_endpoint(self._wishes(TokenStore().snapshot()), None)
-        return ask_identity(endpoint, cleaned, source="the input")
+        snapshot = TokenStore().snapshot()
+        return ask_about(cleaned, None, self._wishes(snapshot), snapshot)
 
     @contextlib.contextmanager
     def use(self, profile: str) -> Iterator[AuthManager]:
@@ -314,9 +314,7 @@ class AuthManager:
                 raise TokenNotFoundError([f"the profiles for {self.endpoint}"])
             store.remove_token_file()
             return "the token file"
-        removed = store.remove(name)
-        _LOG.info("The profile %r of %s was removed.", removed.name, removed.endpoint)
-        return removed.name
+        return store.remove(name).name
 
     def switch(self, profile: str) -> Profile:
         """Use a profile from now on, where nothing names another.
@@ -381,19 +379,18 @@ class AuthManager:
         asked = self._profile if profile is None else profile
         named = None if asked is None else check_profile_name(asked)
         store = TokenStore()
-        endpoint = self.login_endpoint(named)
-        identity = ask_identity(endpoint, secret.token, source="the input")
-        name = named or free_name(identity, secret.token, store.snapshot())
+        snapshot = store.snapshot()
+        identity = ask_about(secret.token, named, self._wishes(snapshot), snapshot)
+        name = named or free_name(identity, secret.token, snapshot)
         expires_at = secret.expires_at
         if identity.expires_at is not None:
             expires_at = int(identity.expires_at.timestamp())
-        record = Record(endpoint, storage, identity.name, expires_at)
-        store.save(name, record, secret)
+        store.save(name, Record(identity.endpoint, storage, identity.name, expires_at), secret)
         with self._lock:
-            self._identities[endpoint, fingerprint(secret.token)] = identity
+            self._identities[identity.endpoint, fingerprint(secret.token)] = identity
         if secret.refresh_token is None:
             warn_of_expiry(secret.token, expires_at, place=f"the profile {name!r}")
-        _LOG.info("Signed in at %s as %s, profile %r.", endpoint, identity.name, name)
+        _LOG.info("Signed in at %s as %s.", identity.endpoint, identity.name)
         snapshot = store.snapshot()
         return public_profile(snapshot, snapshot.profile(name))
 

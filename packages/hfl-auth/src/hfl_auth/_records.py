@@ -21,12 +21,14 @@ class Record:
         storage: ``"file"`` or ``"keyring"``.
         account: Whose token it is.
         expires_at: When it expires, in seconds since 1970, if known.
+        fingerprint: Of a token in the keyring: what it is recognised by elsewhere.
     """
 
     endpoint: str
     storage: str
     account: str | None = None
     expires_at: int | None = None
+    fingerprint: str | None = None
 
 
 @dataclass
@@ -54,8 +56,9 @@ class Records:
         return self.homes.get(fingerprint(token), PUBLIC)
 
     def forget_homes_but(self, tokens: set[str]) -> None:
-        """Drop the fingerprints of all tokens but these."""
+        """Drop the fingerprints of all tokens but these and those in the keyring."""
         kept = {fingerprint(token) for token in tokens}
+        kept.update(each.fingerprint for each in self.profiles.values() if each.fingerprint)
         self.homes = {print_: home for print_, home in self.homes.items() if print_ in kept}
 
 
@@ -87,6 +90,7 @@ def parse_records(text: str) -> Records:
             storage=_text(each, "storage"),
             account=each.get("account"),
             expires_at=each.get("expires_at"),
+            fingerprint=each.get("fingerprint"),
         )
         for name, each in _table(content, "profiles").items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from typing import Iterator, Mapping
 
@@ -53,6 +54,7 @@ class TokenStore:
             change.bind(secret.token, record.endpoint)
             if record.storage == "keyring":
                 store_in_keyring(name, record.endpoint, secret)
+                record = dataclasses.replace(record, fingerprint=fingerprint(secret.token))
                 change.drop_section(name)
             else:
                 change.sections[name] = _to_section(secret)
@@ -158,8 +160,11 @@ class Change:
             store_in_keyring(profile.name, profile.endpoint, new)
         else:
             self.sections[profile.name] = _to_section(new)
-        if profile.name in self.records.profiles:
-            self.records.profiles[profile.name].expires_at = new.expires_at
+        record = self.records.profiles.get(profile.name)
+        if record is not None:
+            record.expires_at = new.expires_at
+            if profile.storage == "keyring":
+                record.fingerprint = fingerprint(new.token)
         if self._token == old.token:
             is_as_we_left_it = self.records.token_file == fingerprint(old.token)
             self._token = new.token

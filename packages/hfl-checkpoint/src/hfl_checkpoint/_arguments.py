@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Collection, List
+
 from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepPolicy
+from hfl_checkpoint.errors import MissingComponentError
 from hfl_core import ConfigError
+
+if TYPE_CHECKING:
+    from hfl_checkpoint._manifest import Manifest
 
 
 def check_policies(save: object, keep: object, when_busy: str) -> None:
@@ -28,6 +34,24 @@ def require_step(step: object) -> None:
         raise ConfigError(
             f"{step!r} is not a step.", hint="Pass the number of optimizer steps taken, 0 or more."
         )
+
+
+def missing_components(
+    checkpoint: str, manifest: Manifest, wanted: Collection[str], allowed: Collection[str]
+) -> List[str]:
+    """Name the wanted components that a checkpoint lacks, all of which have to be allowed to be missing.
+
+    Raises:
+        MissingComponentError: One is not.
+    """
+    permitted = {allowed} if isinstance(allowed, str) else set(allowed)
+    missing = [name for name in wanted if name not in manifest.components]
+    refused = [name for name in missing if name not in permitted]
+    if refused:
+        raise MissingComponentError(
+            checkpoint, missing=refused, available=list(manifest.components)
+        )
+    return missing
 
 
 def refuse_many_processes() -> None:

@@ -168,12 +168,8 @@ def _without_local_paths(text: str) -> str:
 
 
 def _is_local(name: str) -> bool:
-    return (
-        name.startswith((".", "~"))
-        or "\\" in name
-        or Path(name).is_absolute()
-        or Path(name).exists()
-    )
+    path = Path(name)
+    return name.startswith((".", "~")) or "\\" in name or path.is_absolute() or path.exists()
 
 
 def _capture_optimizer(name: str, optimizer: Optimizer, names: Mapping[int, str]) -> Captured:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Collection, Dict, Literal, Mapping, Protocol
+from typing import TYPE_CHECKING, Any, Collection, Dict, Literal, Mapping
 
-from hfl_checkpoint import _cleanup
-from hfl_checkpoint._arguments import check_policies, refuse_many_processes, require_step
+from hfl_checkpoint import _arguments, _cleanup
 from hfl_checkpoint._background import BackgroundSaver, PendingCheckpoint
 from hfl_checkpoint._catalog import Catalog
 from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan, RestoreReport
@@ -15,6 +14,7 @@ from hfl_checkpoint._find import Which
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._policies import SaveContext, SavePolicy
+from hfl_checkpoint._protocol import TrainingStateLike
 from hfl_checkpoint._provenance import describe_run, version_warnings
 from hfl_checkpoint._reader import read_components
 from hfl_checkpoint._restore import restore_components
@@ -36,21 +36,6 @@ if TYPE_CHECKING:
     import torch
 
 _log = get_logger(__name__)
-
-
-class TrainingStateLike(Protocol):
-    """What `CheckpointManager.step` and `resume` take: `hfl_state.TrainingState`, or an object like it."""
-
-    @property
-    def step(self) -> int:
-        """Optimizer steps taken."""
-
-    @property
-    def epoch(self) -> int | None:
-        """Completed epochs, or None."""
-
-    def components(self) -> Mapping[str, Any]:
-        """Name to object with a state, in the order in which they are restored."""
 
 
 @dataclasses.dataclass
@@ -105,7 +90,7 @@ class CheckpointManager(Catalog):
         when_busy: Literal["wait", "skip"] = "wait",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        check_policies(save, keep, when_busy)
+        _arguments.check_policies(save, keep, when_busy)
         super().__init__(directory)
         self._save_policy = save
         self._keep = keep
@@ -154,8 +139,8 @@ class CheckpointManager(Catalog):
             {'loss': 0.5}
         """
         self._require_open()
-        require_step(step)
-        refuse_many_processes()
+        _arguments.require_step(step)
+        _arguments.refuse_many_processes()
         self.wait()
         if step == self._line.step:
             raise CheckpointExistsError(
@@ -280,12 +265,9 @@ class CheckpointManager(Catalog):
         kinds_of(components)
         with selected(self._run, which, strict=strict) as selection:
             checkpoint, manifest = selection.checkpoint, selection.manifest
-            missing = [name for name in components if name not in manifest.components]
-            refused = [name for name in missing if name not in allow_missing]
-            if refused:
-                raise MissingComponentError(
-                    checkpoint.name, missing=refused, available=list(manifest.components)
-                )
+            missing = _arguments.missing_components(
+                checkpoint.name, manifest, components, allow_missing
+            )
             present = {name: item for name, item in components.items() if name not in missing}
             saved = read_components(checkpoint.path, manifest, present)
             restored = restore_components(saved, present)

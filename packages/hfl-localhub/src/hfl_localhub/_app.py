@@ -17,7 +17,7 @@ from hfl_localhub._call import Call, answer
 from hfl_localhub._errors import HubError, payload_too_large, repo_not_found
 from hfl_localhub._mounts import Mounts
 from hfl_localhub._routing import Match, Router
-from hfl_localhub._streams import receive_into
+from hfl_localhub._streams import Intake, receive_into
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -30,6 +30,7 @@ __all__ = ["HubApp"]
 _log = get_logger(__name__)
 _LIMITS = {"none": 64 * 1024, "small": 1024**2, "large": 16 * 1024**2}
 REPO_PATHS = ("models", "datasets", "spaces", "kernels")
+_MOST_IGNORED = 1024**3
 _LARGEST_COMMIT = 8 * 1024**3
 
 
@@ -51,12 +52,13 @@ class HubApp:
         if scope["type"] != "http":
             return
         scope["hfl.request_id"] = f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"
+        intake = Intake(receive)
         mounted = self._mounts.find(scope)
         if mounted is not None:
-            await self._mounted(mounted, scope, receive, send)
+            await self._mounted(mounted, scope, intake, send)
             return
         scope["path"] = scope["raw_path"].decode("ascii", "replace").split("?", 1)[0]
-        request = Request(scope, receive)
+        request = Request(scope, intake)
         try:
             response = await self._respond(request)
         except HubError as error:
@@ -66,9 +68,10 @@ class HubApp:
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             response = refusal(_unexpected(error, request))
         response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
-        await response(scope, receive, send)
+        await intake.drain(_MOST_IGNORED)
+        await response(scope, intake, send)
 
-    async def _mounted(self, mount: Mount, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _mounted(self, mount: Mount, scope: Scope, receive: Intake, send: Send) -> None:
         started = False
 
         async def noting_send(message: Message) -> None:
@@ -86,6 +89,7 @@ class HubApp:
             known = error if isinstance(error, HubError) else _unexpected(error, Request(scope))
             response = refusal(known)
             response.headers.setdefault("X-Request-Id", scope["hfl.request_id"])
+            await receive.drain(_MOST_IGNORED)
             await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:

@@ -56,7 +56,7 @@ class Edge:
         except _CutError:
             return
         finally:
-            exchange.record.is_done = True
+            self._log.finish(exchange.record)
 
     async def _answer(self, scope: Scope, exchange: _Exchange) -> None:
         path = exchange.record.path
@@ -121,6 +121,7 @@ class _Exchange:
         )
         self.faults: list[Fault] = []
         self._transport = connections.of(scope)
+        self._must_close = scope.get("hfl.must_close", False)
         self._receive = receive
         self._send = send
 
@@ -157,6 +158,9 @@ class _Exchange:
         """Pass on a part of the response."""
         if message["type"] == "http.response.start":
             self.record.status = message["status"]
+            if self._must_close:
+                headers = [*message.get("headers", ()), (b"connection", b"close")]
+                message = {**message, "headers": headers}
             await self._send(message)
             return
         body = message.get("body", b"")

@@ -44,17 +44,16 @@ def batch(call: Call) -> Response:
     objects = call.json.get("objects")
     if not isinstance(objects, list) or len(objects) > _MOST_OBJECTS:
         raise bad_request(f"objects has to be a list of at most {_MOST_OBJECTS} objects.")
-    transfers = call.json.get("transfers") or ["basic"]
-    use_parts = operation == "upload" and isinstance(transfers, list) and "multipart" in transfers
+    offered = call.json.get("transfers") or ["basic"]
+    use_parts = is_upload and isinstance(offered, list) and "multipart" in offered
     described = [_object(call, repo, operation, item, use_parts=use_parts) for item in objects]
-    is_multipart = any("chunk_size" in _upload_header(item) for item in described)
-    response = answer(
-        {
-            "transfer": "multipart" if is_multipart else "basic",
-            "objects": described,
-            "hash_algo": "sha256",
-        }
-    )
+    if is_upload and "xet" in offered:
+        transfer = "xet"  # before huggingface_hub 1.0 the client uses Xet when told so here
+    elif any("chunk_size" in _upload_header(item) for item in described):
+        transfer = "multipart"
+    else:
+        transfer = "basic"
+    response = answer({"transfer": transfer, "objects": described, "hash_algo": "sha256"})
     response.headers["content-type"] = _JSON
     return response
 

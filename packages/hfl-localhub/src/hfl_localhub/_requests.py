@@ -50,12 +50,40 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._records: Deque[RequestRecord] = collections.deque(maxlen=_KEPT)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._finished = threading.Condition(self._lock)
 
     def add(self, record: RequestRecord) -> None:
         """Note a request."""
         with self._lock:
             self._records.append(record)
+
+    def finish(self, record: RequestRecord) -> None:
+        """Note that a request has been dealt with."""
+        with self._finished:
+            record.is_done = True
+            self._finished.notify_all()
+
+    def wait(
+        self, method: str | None = None, path: str = "*", *, count: int = 1, timeout: float = 30.0
+    ) -> bool:
+        """Wait until so many matching requests have been dealt with.
+
+        Args:
+            method: The HTTP method; None for any.
+            path: A shell pattern for the path.
+            count: How many.
+            timeout: How many seconds at most.
+
+        Returns:
+            Whether there are.
+        """
+
+        def is_enough() -> bool:
+            return sum(record.is_done for record in self.matching(method, path)) >= count
+
+        with self._finished:
+            return self._finished.wait_for(is_enough, timeout)
 
     def clear(self) -> None:
         """Forget all."""

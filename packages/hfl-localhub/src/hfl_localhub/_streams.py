@@ -15,11 +15,41 @@ from starlette.responses import Response
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["CHUNK", "FileSlice", "receive_into"]
+__all__ = ["CHUNK", "FileSlice", "Intake", "receive_into"]
 
 CHUNK = 1024 * 1024
+
+
+class Intake:
+    """The way in for a request's body, which remembers whether all of it came.
+
+    Args:
+        receive: ASGI's way in.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_complete = False
+
+    async def __call__(self) -> Message:
+        """Return the next part."""
+        try:
+            message = await self._receive()
+        except BaseException:
+            self._is_complete = True  # nothing more will come this way
+            raise
+        self._is_complete = not message.get("more_body", False)
+        return message
+
+    async def drain(self, most: int) -> None:
+        """Throw away what is still to come, up to a limit.
+
+        A client that is still sending when the connection ends never gets to read why.
+        """
+        while not self._is_complete and most > 0:
+            most -= len((await self()).get("body", b""))
 
 
 async def receive_into(
@@ -51,7 +81,8 @@ async def receive_into(
             if waiting_size >= CHUNK:
                 if writing is not None:
                     await writing
-                writing = asyncio.ensure_future(_in_thread(write, b"".join(waiting)))
+                data = waiting[0] if len(waiting) == 1 else b"".join(waiting)
+                writing = asyncio.ensure_future(_in_thread(write, data))
                 waiting, waiting_size = [], 0
         if writing is not None:
             await writing

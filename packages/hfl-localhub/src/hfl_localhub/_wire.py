@@ -7,7 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hfl_localhub._large_bodies import LargeBodyProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -60,7 +61,7 @@ class Server(uvicorn.Server):
 def make_server(app: Any, connections: Connections) -> Server:
     """Return a server for an ASGI application."""
 
-    class Protocol(H11Protocol):
+    class Protocol(LargeBodyProtocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             connections.add(self.client, transport)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, TypeVar
 
 import click
@@ -11,7 +12,16 @@ if TYPE_CHECKING:
     from hfl_repo._info import RepoInfo
     from hfl_repo._manager import RepoManager
 
-__all__ = ["confirmed", "day", "manager", "repo_argument", "repo_options", "short", "show_info"]
+__all__ = [
+    "ask",
+    "confirmed",
+    "day",
+    "manager",
+    "repo_argument",
+    "repo_options",
+    "short",
+    "show_info",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 INFO_LABELS = {
@@ -70,10 +80,27 @@ def confirmed(repo: RepoManager, what: str, *, yes: bool) -> str:
     """
     if yes:
         return repo.repo_id
-    typed: str = click.prompt(
-        f"To {what} it for good, type its name ({repo.repo_id})", err=True, type=str
-    )
-    return typed.strip()
+    return ask(f"To {what} it for good, type its name ({repo.repo_id}): ")
+
+
+def ask(question: str) -> str:
+    """Ask a person on stderr. click's own prompt writes a blank to stdout, which is for data.
+
+    Args:
+        question: What to ask, with what separates it from the answer.
+
+    Returns:
+        The answer.
+
+    Raises:
+        Abort: There is nobody to answer.
+    """
+    click.echo(question, nl=False, err=True)
+    answer = sys.stdin.readline()
+    if not answer:
+        click.echo(err=True)
+        raise click.Abort
+    return answer.strip()
 
 
 def record_of(found: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import click
 
 from hfl_core.cli import Output, format_option
-from hfl_repo._cli_common import day, manager, record_of, repo_argument, repo_options, short
+from hfl_repo._cli_common import ask, day, manager, record_of, repo_argument, repo_options, short
 
 __all__ = ["COMMANDS"]
 
@@ -160,8 +160,8 @@ def _show(output: Output, refs: Any) -> None:
 
 
 def _ask(question: str, *, yes: bool) -> None:
-    if not yes:
-        click.confirm(question, abort=True, err=True)
+    if not yes and ask(f"{question} [y/N]: ").lower() not in {"y", "yes"}:
+        raise click.Abort
 
 
 COMMANDS = (branch, tag, history)

@@ -41,7 +41,8 @@ def finite(value: Any) -> Optional[float]:
     if value is None:
         return None
     try:
-        number = float(value)
+        # torch warns of float() on a loss that still has its graph, and NumPy on arrays of one element.
+        number = float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"A metric is one number, not a {type(value).__name__}.",

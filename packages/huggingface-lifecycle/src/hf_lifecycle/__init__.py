@@ -54,6 +54,14 @@ if TYPE_CHECKING:
     from hfl_core import redact as redact
     from hfl_metadata import RunMetadata as RunMetadata
     from hfl_metadata import capture as capture
+    from hfl_repo import Card as Card
+    from hfl_repo import CardUpdate as CardUpdate
+    from hfl_repo import Permissions as Permissions
+    from hfl_repo import PullRequest as PullRequest
+    from hfl_repo import ReclaimReport as ReclaimReport
+    from hfl_repo import RepoInfo as RepoInfo
+    from hfl_repo import RepoManager as RepoManager
+    from hfl_repo import StorageReport as StorageReport
     from hfl_state import BestMetric as BestMetric
     from hfl_state import EarlyStopping as EarlyStopping
     from hfl_state import ResumableLoader as ResumableLoader
@@ -64,6 +72,8 @@ _EXPORTS = {
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
     "BestMetric": "hfl_state",
+    "Card": "hfl_repo",
+    "CardUpdate": "hfl_repo",
     "Checkpoint": "hfl_checkpoint",
     "CheckpointManager": "hfl_checkpoint",
     "CleanupPlan": "hfl_checkpoint",
@@ -84,14 +94,20 @@ _EXPORTS = {
     "NetworkError": "hfl_core",
     "NotFoundError": "hfl_core",
     "PermissionDeniedError": "hfl_core",
+    "Permissions": "hfl_repo",
     "Progress": "hfl_core",
+    "PullRequest": "hfl_repo",
     "RateLimitError": "hfl_core",
+    "ReclaimReport": "hfl_repo",
+    "RepoInfo": "hfl_repo",
+    "RepoManager": "hfl_repo",
     "RestoreReport": "hfl_checkpoint",
     "ResumableLoader": "hfl_state",
     "RetryPolicy": "hfl_core",
     "RngState": "hfl_state",
     "RunMetadata": "hfl_metadata",
     "Settings": "hfl_core",
+    "StorageReport": "hfl_repo",
     "Timer": "hfl_core",
     "TrainingState": "hfl_state",
     "ValidationError": "hfl_core",
