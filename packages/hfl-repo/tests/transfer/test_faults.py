@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import re
 import socket
@@ -9,7 +10,14 @@ import threading
 import pytest
 
 from hfl_core import RetryPolicy
-from hfl_core.errors import IntegrityError, NetworkError, RateLimitError, ValidationError
+from hfl_core.errors import (
+    DiskSpaceError,
+    IntegrityError,
+    NetworkError,
+    PermissionDeniedError,
+    RateLimitError,
+    ValidationError,
+)
 from hfl_localhub import LocalHub
 from hfl_repo import RepoManager, TransferTimeoutError
 
@@ -255,11 +263,25 @@ def test_a_hub_that_is_gone_is_told(repo, folder, hub) -> None:
         gone.upload(folder(FILES))
 
 
-def test_a_refused_large_file_is_named(repo, folder, hub, monkeypatch) -> None:
-    from hfl_repo._transfer import _objects
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (422, ValidationError),
+        (403, PermissionDeniedError),
+        (507, DiskSpaceError),
+        (500, NetworkError),
+    ],
+)
+def test_a_large_file_that_the_hub_does_not_take_is_named(code, kind, ann, altered, folder) -> None:
+    def refuses(path, body, answer):
+        if not path.endswith("/objects/batch"):
+            return answer
+        error = {"code": code, "message": "No."}
+        objects = [{**item, "error": error} for item in json.loads(body)["objects"]]
+        return json.dumps({"objects": objects}).encode()
 
-    with pytest.raises(ValidationError, match=r"'x\.bin': too large"):
-        _objects._check_taken({"oid": "1", "error": {"code": 422, "message": "too large."}}, {"1": "x.bin"})  # fmt: skip
+    with pytest.raises(kind, match=r"does not take 'a\.bin': No\."):
+        altered(ann.new_repo(), refuses).upload(folder({"a.bin": 10_000}))
 
 
 def test_nothing_that_is_said_holds_the_token(
@@ -310,3 +332,69 @@ def test_eight_writers_all_land(
     assert sorted(t for t in history(repo) if t.startswith("Writer")) == [
         f"Writer {number}" for number in range(8)
     ]
+
+
+def test_xet_that_fails_is_told_and_leaves_the_repository_alone(
+    repo, folder, hub, monkeypatch, snapshot_of, content_of
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
+    here = folder(FILES)
+    hub.faults.answer(400, path="/xet/*/xorbs/*", times=None)
+    with pytest.raises(NetworkError):
+        repo.upload(here)
+    assert snapshot_of(repo) == {}
+    hub.faults.clear()
+    repo.upload(here)
+    assert snapshot_of(repo) == content_of(here)
+
+
+def test_a_hub_without_xet_gets_large_files_all_the_same(
+    ann, altered, folder, monkeypatch, snapshot_of, content_of, sent
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
+    offered = []
+
+    def older(path, body, answer):
+        if not path.endswith("/objects/batch"):
+            return answer
+        offered.append(json.loads(body)["transfers"])
+        return json.dumps({**json.loads(answer), "transfer": "basic"}).encode()
+
+    repo = altered(ann.new_repo(), older)
+    here, seen = folder(FILES), sent()
+    repo.upload(here)
+    assert offered == [["basic", "multipart", "xet"]]
+    assert seen.content == seen.bytes("PUT", "/_lfs/") == 230_000
+    assert snapshot_of(repo) == content_of(here)
+
+
+def test_a_card_is_not_worth_the_weights_when_the_hub_cannot_judge_it(
+    repo, folder, hub, snapshot_of
+) -> None:
+    hub.faults.answer(500, path="*/validate-yaml", times=None)
+    repo.upload(folder({"README.md": "# x\n", "a.bin": 20_000}))
+    assert set(snapshot_of(repo)) == {"README.md", "a.bin"}
+
+
+@pytest.mark.parametrize(
+    ("part", "odd"),
+    [
+        ("/tree/", b'[{"type": "file", "path": "x"}]'),
+        ("/preupload/", b'{"files": [{"path": "x"}]}'),
+        ("/commit/", b'{"ok": true}'),
+        ("/tree/", b"<html>Please sign in</html>"),
+    ],
+)
+def test_answers_that_are_not_a_hubs_are_told(part, odd, ann, altered, folder, history) -> None:
+    repo = altered(ann.new_repo(), lambda path, _, answer: odd if part in path else answer)
+    here = folder(FILES)
+    if part == "/commit/":  # it landed, whatever the answer was
+        assert repo.upload(here, message="Once").commit == repo.info().sha
+        assert history(repo).count("Once") == 1
+        return
+    with pytest.raises(NetworkError, match=r"not a Hub's|does not say|not what a Hub sends"):
+        repo.upload(here)

@@ -16,13 +16,13 @@ from hfl_repo._info import info_from
 from hfl_repo._life import check_visibility
 from hfl_repo._names import check_ref_name
 from hfl_repo._transfer._cache_layout import RepoCache, TreeNotes, cache_folder
+from hfl_repo._transfer._change import Change
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._download import Download, chosen_files
 from hfl_repo._transfer._findings import Allowed
 from hfl_repo._transfer._patience import Patience
 from hfl_repo._transfer._patterns import PathFilter, as_patterns
 from hfl_repo._transfer._placing import place_files
-from hfl_repo._transfer._plan import Change
 from hfl_repo._transfer._remote import Tree, list_tree
 from hfl_repo._transfer._report import TransferReport
 from hfl_repo._transfer._scan import Scan, scan
