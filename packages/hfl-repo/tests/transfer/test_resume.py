@@ -132,3 +132,20 @@ def _wait_for_silence(hub) -> None:
     """Wait until the Hub is done with everything that has arrived."""
     while not all(record.is_done for record in list(hub.requests)):
         pass
+
+
+def test_ctrl_c_does_not_wait_for_what_is_being_sent(
+    repo, folder, hub, elsewhere, sent, snapshot_of
+) -> None:
+    here = folder({f"{n}.bin": 3_000_000 for n in range(3)})
+    hub.faults.slow(100_000, direction="upload", path="/_lfs/*", method="PUT", times=None)
+    seen = sent()
+    process = elsewhere(repo, here)
+    while seen.bytes("PUT", "/_lfs/") == 0 and process.poll() is None:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in err
+    assert seen.bytes("PUT", "/_lfs/") < 9_000_000
+    assert snapshot_of(repo) == {}

@@ -257,7 +257,7 @@ class Transfers(RepoBase):
         """Return the Hub with the policy of a transfer: as patient as it was asked to be."""
         hub = copy.copy(self._hub)
         patience = Patience(hub.retry, timeout)
-        hub.retry = dataclasses.replace(hub.retry, timeout=timeout)
+        hub.retry = dataclasses.replace(hub.retry, timeout=timeout, sleep=patience.sleep)
         hub.timeout = patience.bounded(hub.timeout)
         return patience, hub
 

@@ -128,11 +128,15 @@ class Download:
         pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "hfl-download")
         task = self._progress.task("Downloading", total, "bytes")
         with task, self._hub.without_bars(), pool:
-            for future in [pool.submit(self._fetch, file, task.advance) for file in wanted]:
-                try:
-                    future.result()
-                except Exception as error:  # noqa: BLE001  # raised when the others are done
-                    errors.append(error)
+            try:
+                for future in [pool.submit(self._fetch, file, task.advance) for file in wanted]:
+                    try:
+                        future.result()
+                    except Exception as error:  # noqa: BLE001  # raised when the others are done
+                        errors.append(error)
+            except BaseException:  # Ctrl-C does not wait for the files that were not begun
+                self._patience.give_up()
+                raise
         self._digests.flush()
         if errors:
             raise errors[0]

@@ -121,11 +121,15 @@ class Sender:
 
         errors: list[Exception] = []
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "hfl-upload") as pool:
-            for future in [pool.submit(one, file) for file in files]:
-                try:
-                    future.result()
-                except Exception as error:  # noqa: BLE001  # raised when the others are done
-                    errors.append(error)
+            try:
+                for future in [pool.submit(one, file) for file in files]:
+                    try:
+                        future.result()
+                    except Exception as error:  # noqa: BLE001  # raised when the others are done
+                        errors.append(error)
+            except BaseException:  # Ctrl-C does not wait for gigabytes
+                self._patience.give_up()
+                raise
         if errors:
             for other in errors[1:]:
                 _LOG.warning("Another file could not be sent: %s", other)
