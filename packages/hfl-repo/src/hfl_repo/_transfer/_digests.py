@@ -5,8 +5,8 @@ Large files are known there by their sha256, small ones by git's sha1 of the blo
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import time
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
 from hfl_core.errors import ConflictError
+from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._scan import FileKey, LocalFile, file_key
 
@@ -84,23 +85,23 @@ def digest_files(
             continue
         found[file.path] = FileDigests(*known)
         advance(file.size)
-    read = 0
+
+    def one(file: LocalFile) -> None:
+        check()
+        digests, is_settled = _digest(file, advance)
+        found[file.path] = digests
+        if is_settled:
+            cache.put(file.key, (digests.sha256, digests.git_sha1))
+
     count = workers or min(8, os.cpu_count() or 1)
-    with concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="hfl-digest") as pool:
-        running = {pool.submit(_digest, file, advance): file for file in unknown}
-        try:
-            for done in concurrent.futures.as_completed(running):
-                check()
-                file, (digests, is_settled) = running[done], done.result()
-                found[file.path] = digests
-                read += file.size
-                if is_settled:
-                    cache.put(file.key, (digests.sha256, digests.git_sha1))
-        finally:
-            for future in running:
-                future.cancel()
-            cache.flush()
-    return Hashed(found, read)
+    work = [functools.partial(one, file) for file in unknown]
+    try:
+        errors = in_parallel(work, count, "hfl-digest")
+    finally:
+        cache.flush()
+    if errors:
+        raise errors[0]
+    return Hashed(found, sum(file.size for file in unknown))
 
 
 def hash_file(source: Path, size: int, advance: Callable[[int], None]) -> FileDigests:

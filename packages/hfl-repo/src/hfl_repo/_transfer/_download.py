@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import functools
 import os
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable, Iterable, Mapping, Sequence
 from hfl_core import Progress, RetryPolicy, get_logger, require_free_space
 from hfl_core.errors import HflError, IntegrityError, NetworkError, ValidationError
 from hfl_repo._transfer._cache_layout import RepoCache
+from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._digests import digest_files
 from hfl_repo._transfer._paths import path_problem
@@ -124,17 +125,11 @@ class Download:
         self._check_room(files, wanted, room_for_copy)
         self.snapshot.mkdir(parents=True, exist_ok=True)
         total = sum(file.size for file in wanted)
-        errors: list[Exception] = []
-        pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "hfl-download")
-        task = self._progress.task("Downloading", total, "bytes")
-        with task, self._hub.without_bars(), pool:
+        with self._progress.task("Downloading", total, "bytes") as task, self._hub.without_bars():
+            work = [functools.partial(self._fetch, file, task.advance) for file in wanted]
             try:
-                for future in [pool.submit(self._fetch, file, task.advance) for file in wanted]:
-                    try:
-                        future.result()
-                    except Exception as error:  # noqa: BLE001  # raised when the others are done
-                        errors.append(error)
-            except BaseException:  # Ctrl-C does not wait for the files that were not begun
+                errors = in_parallel(work, _AT_ONCE, "hfl-download")
+            except BaseException:  # Ctrl-C
                 self._patience.give_up()
                 raise
         self._digests.flush()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import functools
 import threading
 from typing import TYPE_CHECKING, Callable, Dict, Sequence
 
 from hfl_core import Progress, get_logger
 from hfl_core.errors import NetworkError
+from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._objects import LargeFile, Missing, ask_missing, send_object
 from hfl_repo._transfer._patience import Patience
 from hfl_repo._transfer._xet import is_xet_available, send_by_xet
@@ -119,17 +120,12 @@ class Sender:
             with self._lock:
                 self._arrived.add(file.sha256)
 
-        errors: list[Exception] = []
-        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "hfl-upload") as pool:
-            try:
-                for future in [pool.submit(one, file) for file in files]:
-                    try:
-                        future.result()
-                    except Exception as error:  # noqa: BLE001  # raised when the others are done
-                        errors.append(error)
-            except BaseException:  # Ctrl-C does not wait for gigabytes
-                self._patience.give_up()
-                raise
+        try:
+            work = [functools.partial(one, file) for file in files]
+            errors = in_parallel(work, _AT_ONCE, "hfl-upload")
+        except BaseException:  # Ctrl-C
+            self._patience.give_up()
+            raise
         if errors:
             for other in errors[1:]:
                 _LOG.warning("Another file could not be sent: %s", other)
