@@ -37,9 +37,8 @@ def folder(tmp_path):
         for path, content in files.items():
             place = tmp_path / name / path
             place.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, int):
-                content = noise(content)
-            place.write_bytes(content.encode() if isinstance(content, str) else content)
+            data = noise(content) if isinstance(content, int) else content
+            place.write_bytes(data.encode() if isinstance(data, str) else data)
         return tmp_path / name
 
     return make
