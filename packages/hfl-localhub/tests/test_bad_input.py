@@ -128,3 +128,19 @@ def test_an_error_is_worded_for_headers_and_body(ann):
     assert answer.status == 404
     assert "x-evil" not in answer.headers
     assert "日" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["resolve", "raw"])
+@pytest.mark.parametrize("rest", ["main/a%00b", "ma%00in/a.txt", "main/a%7F%1B%01b", "%00/%00"])
+def test_control_characters_in_an_address_get_an_answer(hub, ann, kind, rest):
+    repo = ann.new_repo()
+    line = raw(hub, f"GET /{repo}/{kind}/{rest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert line.split()[1] in (b"400", b"404"), line
+
+
+@pytest.mark.parametrize("api", ["tree", "revision", "commits"])
+def test_control_characters_in_a_revision_get_an_answer(hub, ann, api):
+    repo = ann.new_repo()
+    target = f"/api/models/{repo}/{api}/x%00y"
+    line = raw(hub, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert line.split()[1] in (b"400", b"404"), line
