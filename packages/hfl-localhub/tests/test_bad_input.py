@@ -144,3 +144,11 @@ def test_control_characters_in_a_revision_get_an_answer(hub, ann, api):
     target = f"/api/models/{repo}/{api}/x%00y"
     line = raw(hub, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert line.split()[1] in (b"400", b"404"), line
+
+
+@pytest.mark.parametrize("wanted", ["bytes={}-", "bytes=-{}", "bytes=0-{}", "bytes={}-{}"])
+def test_a_range_of_absurd_length_is_no_internal_error(ann, wanted):
+    repo = ann.new_repo()
+    assert ann.commit(repo, {"a.txt": b"0123456789"}).status == 200
+    answer = ann.get(f"/{repo}/resolve/main/a.txt", Range=wanted.replace("{}", "9" * 5000))
+    assert answer.status in (200, 206, 416)
