@@ -152,3 +152,28 @@ def test_a_range_of_absurd_length_is_no_internal_error(ann, wanted):
     assert ann.commit(repo, {"a.txt": b"0123456789"}).status == 200
     answer = ann.get(f"/{repo}/resolve/main/a.txt", Range=wanted.replace("{}", "9" * 5000))
     assert answer.status in (200, 206, 416)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "git~1/x",
+        "a/GIT~1",
+        "git~1. /x",
+        ".g\u200cit/x",
+        "\u200b.git/config",
+        ".git\ufeff/config",
+        ".GI\u202eT",
+        ".git::$INDEX_ALLOCATION/config",
+        ".git ::$INDEX_ALLOCATION/config",
+    ],
+)
+def test_paths_that_a_file_system_takes_for_git_s_own_are_refused(ann, path):
+    repo = ann.new_repo()
+    answer = ann.commit(repo, {path: b"x"})
+    assert (answer.status, answer.code) == (400, "InvalidPath")
+
+
+@pytest.mark.parametrize("path", ["git~10", "my.git/x", ".gitattributes", ".github/x", "a\u200cb"])
+def test_paths_that_only_look_like_git_s_own_are_fine(ann, path):
+    assert ann.commit(ann.new_repo(), {path: b"x"}).status == 200
