@@ -368,3 +368,12 @@ def test_a_token_of_one_repository_reads_no_file_of_another(hub):
         "sourceRepoId": "bob/mine",
     }
     assert ask(hub, bob, "POST", "/api/buckets/bob/box/batch", copy) == 422
+
+    # Who may propose a change to a gated repository may upload for it, not read it.
+    for settings in ({"private": False}, {"gated": "manual"}):
+        assert ask(hub, ann, "PUT", "/api/models/ann/secret/settings", settings) == 200
+    proposing, _ = grant(bob, "models/ann/secret/xet-write-token/main?create_pr=1")
+    assert send(proposing, "GET", plan)[0] == 404
+    other = [random_bytes(103, 3000)]
+    path = f"{url}/v1/xorbs/default/{_hashing.to_text(xorb_hash(other))}"
+    assert send(proposing, "POST", path, pack_xorb(other))[0] == 200

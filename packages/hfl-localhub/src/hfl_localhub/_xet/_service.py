@@ -108,7 +108,7 @@ class XetService:
         Raises:
             XetNotFoundError: As if it was nowhere: that others have it is not to be told.
         """
-        if not self.is_in(scope.repo_type, scope.repo_id, xet_hash):
+        if scope.access == "contribute" or not self.is_in(scope.repo_type, scope.repo_id, xet_hash):
             raise _absent(xet_hash)
 
     def reconstruction(self, xet_hash: str, start: int, end: int | None) -> Dict[str, object]:
