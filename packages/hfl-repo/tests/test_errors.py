@@ -8,6 +8,7 @@ import pytest
 from hfl_core.errors import (
     ConflictError,
     HflError,
+    NetworkError,
     NotFoundError,
     PermissionDeniedError,
     ValidationError,
@@ -25,6 +26,7 @@ from hfl_repo.errors import (
     RepoExistsError,
     RepoNotFoundError,
     RevisionNotFoundError,
+    TransferTimeoutError,
     UnsafeUploadError,
     UploadConflictError,
     VisibilityMismatchError,
@@ -36,6 +38,7 @@ ALL = [
     (RepoExistsError("me/a"), (ConflictError, FileExistsError), 6),
     (VisibilityMismatchError("me/a", wanted_private=True), (ConflictError,), 6),
     (UploadConflictError("me/a", "main", paths=["b"]), (ConflictError,), 6),
+    (TransferTimeoutError(60, wait=90), (NetworkError, TimeoutError), 7),
     (UnsafeUploadError({"b": "an access token"}), (PermissionDeniedError, PermissionError), 9),
     (EntryNotFoundError("me/a", "b"), (NotFoundError, FileNotFoundError), 4),
     (RefExistsError("me/a", "b", kind="tag"), (ConflictError, FileExistsError), 6),

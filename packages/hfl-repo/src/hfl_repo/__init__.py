@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hfl_repo._storage import RefUsage as RefUsage
     from hfl_repo._storage import StorageReport as StorageReport
     from hfl_repo._storage import StoredFile as StoredFile
-    from hfl_repo._transfer._plan import Change as Change
+    from hfl_repo._transfer._change import Change as Change
     from hfl_repo._transfer._report import TransferReport as TransferReport
     from hfl_repo.errors import CardConflictError as CardConflictError
     from hfl_repo.errors import ConfirmationError as ConfirmationError
@@ -50,7 +50,7 @@ _EXPORTS = {
     "Card": "._cards",
     "CardConflictError": ".errors",
     "CardUpdate": "._cards",
-    "Change": "._transfer._plan",
+    "Change": "._transfer._change",
     "Commit": "._refs",
     "ConfirmationError": ".errors",
     "EntryNotFoundError": ".errors",

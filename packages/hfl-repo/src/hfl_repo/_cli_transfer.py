@@ -10,7 +10,7 @@ from hfl_core.cli import Output, format_option, human_bytes
 from hfl_repo._cli_common import manager, record_of, repo_argument, repo_options, short
 
 if TYPE_CHECKING:
-    from hfl_repo._transfer._plan import Change
+    from hfl_repo._transfer._change import Change
 
 __all__ = ["COMMANDS"]
 

@@ -232,7 +232,8 @@ class UnsafeUploadError(PermissionDeniedError):
         listed = "; ".join(f"{path}: {reason}" for path, reason in self.findings.items())
         super().__init__(
             f"The upload was refused, nothing was sent. {listed}.",
-            hint="Remove these from the folder or exclude them, then upload again.",
+            hint="Remove these from the folder, exclude them, or let them through by name, as in"
+            " allow=['path:kind'] (--allow).",
         )
 
 

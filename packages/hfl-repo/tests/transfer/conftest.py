@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import http.client
+import http.server
 import random
+import threading
+from urllib.parse import urlsplit
 
 import huggingface_hub.constants
 import pytest
@@ -112,3 +116,58 @@ def history(ann):
         return [item["title"] for item in answer.json()]
 
     return history
+
+
+class _Between(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to a Hub, and alters its answers on the way back."""
+
+    protocol_version = "HTTP/1.1"
+    hub = None
+    alter = None
+
+    def _pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        host = urlsplit(self.hub.endpoint).netloc
+        connection = http.client.HTTPConnection(host, timeout=60)
+        try:
+            sent = {name: value for name, value in self.headers.items() if name != "Host"}
+            connection.request(self.command, self.path, body=body, headers=sent)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        content = type(self).alter(self.path, body, content)
+        self.send_response(response.status)
+        for name, value in response.getheaders():
+            if name.lower() not in ("content-length", "date", "server", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = _pass_on  # noqa: N815  # the names are the base class's
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def altered(hub, manager, monkeypatch):
+    """Make a manager that talks to a Hub whose answers are not what they were."""
+    servers = []
+
+    def altered(repo_id, alter):
+        handler = type("Between", (_Between,), {"hub": hub, "alter": staticmethod(alter)})
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        servers.append((server, thread))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        return manager(repo_id)
+
+    yield altered
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -121,10 +121,10 @@ def test_a_pickle_in_an_archive_is_looked_into_and_never_loaded(look, tmp_path) 
     [
         ("config.json", json.dumps({"use_cls_token": True, "num_memory_tokens": 16, "eos_token": "</s>",
                                     "pad_token_id": 50256, "max_tokens": 512, "token_type": "bpe"})),
-        ("train.py", "import os\ntoken = os.environ['HF_TOKEN']\ntoken = get_token()\nlogin(token=token)\n"
-                     "AutoModel.from_pretrained('x', token=True)\nsecret: str = field()\n"),
-        ("README.md", "Set `HF_TOKEN=hf_xxxxxxxxxxxxxxxxxxxxxxxx` and use https://user:password@host/.\n"
-                      "Run it in /home/user/work or C:\\Users\\you\\work.\n"),
+        ("train.py", ("import os\ntoken = os.environ['HF_TOKEN']\ntoken = get_token()\nlogin(token=token)\n"
+                     "AutoModel.from_pretrained('x', token=True)\nsecret: str = field()\n")),
+        ("README.md", ("Set `HF_TOKEN=hf_xxxxxxxxxxxxxxxxxxxxxxxx` and use https://user:password@host/.\n"
+                      "Run it in /home/user/work or C:\\Users\\you\\work.\n")),
         ("tokenizer.json", json.dumps({"vocab": {"password": 3, "/home/alice": 4, "secret": 12}})),
         ("hashes.txt", "sha256: " + "0123456789abcdef" * 4 + "\n"),
         ("weights.bin", noise(400_000)),

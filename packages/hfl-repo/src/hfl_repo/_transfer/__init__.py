@@ -16,13 +16,13 @@ from hfl_repo._info import info_from
 from hfl_repo._life import check_visibility
 from hfl_repo._names import check_ref_name
 from hfl_repo._transfer._cache_layout import RepoCache, TreeNotes, cache_folder
+from hfl_repo._transfer._change import Change
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._download import Download, chosen_files
 from hfl_repo._transfer._findings import Allowed
 from hfl_repo._transfer._patience import Patience
 from hfl_repo._transfer._patterns import PathFilter, as_patterns
 from hfl_repo._transfer._placing import place_files
-from hfl_repo._transfer._plan import Change
 from hfl_repo._transfer._remote import Tree, list_tree
 from hfl_repo._transfer._report import TransferReport
 from hfl_repo._transfer._scan import Scan, scan
@@ -257,7 +257,7 @@ class Transfers(RepoBase):
         """Return the Hub with the policy of a transfer: as patient as it was asked to be."""
         hub = copy.copy(self._hub)
         patience = Patience(hub.retry, timeout)
-        hub.retry = dataclasses.replace(hub.retry, timeout=timeout)
+        hub.retry = dataclasses.replace(hub.retry, timeout=timeout, sleep=patience.sleep)
         hub.timeout = patience.bounded(hub.timeout)
         return patience, hub
 

@@ -15,7 +15,7 @@ __all__ = ["DigestCache"]
 
 _LOG = get_logger(__name__)
 _FORMAT = 1
-_MOST = 1_000_000
+_MOST = 200_000  # all are held in memory: some 60 MB
 _PATIENCE = 10.0  # seconds to wait for another process that writes
 _PENDING = 500
 _TABLE = (

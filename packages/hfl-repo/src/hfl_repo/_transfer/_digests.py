@@ -17,11 +17,11 @@ from hfl_core.errors import ConflictError
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._scan import FileKey, LocalFile, file_key
 
-__all__ = ["FileDigests", "Hashed", "digest_files", "hash_file"]
+__all__ = ["LARGEST_BLOB", "FileDigests", "Hashed", "digest_files", "hash_file"]
 
 _PIECE = 1 << 20
 # The Hub keeps nothing above 10 MiB as a plain git blob, so git's name for more is of no use.
-_LARGEST_BLOB = 16 << 20
+LARGEST_BLOB = 16 << 20
 _TRIES = 3
 
 
@@ -107,7 +107,7 @@ def hash_file(source: Path, size: int, advance: Callable[[int], None]) -> FileDi
     """Compute both digests in one pass, with constant memory."""
     sha256 = hashlib.sha256()
     blob = None
-    if size <= _LARGEST_BLOB:
+    if size <= LARGEST_BLOB:
         blob = hashlib.sha1(b"blob %d\0" % size)  # noqa: S324  # git's name for it, no protection
     buffer = memoryview(bytearray(min(_PIECE, size) or 1))
     with source.open("rb", buffering=0) as file:

@@ -28,6 +28,7 @@ __all__ = ["Download", "chosen_files"]
 
 _LOG = get_logger(__name__)
 _AT_ONCE = 5
+_SHOWN = 3
 _ONCE = RetryPolicy(attempts=1)
 
 
@@ -113,6 +114,13 @@ class Download:
         """
         good = self._verified(files.values())
         wanted = [file for file in files.values() if file.path not in good]
+        if wanted and self._hub.is_offline:
+            names = ", ".join(file.path for file in wanted[:_SHOWN])
+            raise NetworkError(
+                f"The network is switched off, and {len(wanted)} files are not here or damaged:"
+                f" {names}.",
+                hint="Unset HFL_OFFLINE (and HF_HUB_OFFLINE) to fetch them.",
+            )
         self._check_room(files, wanted, room_for_copy)
         self.snapshot.mkdir(parents=True, exist_ok=True)
         total = sum(file.size for file in wanted)
@@ -120,11 +128,15 @@ class Download:
         pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "hfl-download")
         task = self._progress.task("Downloading", total, "bytes")
         with task, self._hub.without_bars(), pool:
-            for future in [pool.submit(self._fetch, file, task.advance) for file in wanted]:
-                try:
-                    future.result()
-                except Exception as error:  # noqa: BLE001  # raised when the others are done
-                    errors.append(error)
+            try:
+                for future in [pool.submit(self._fetch, file, task.advance) for file in wanted]:
+                    try:
+                        future.result()
+                    except Exception as error:  # noqa: BLE001  # raised when the others are done
+                        errors.append(error)
+            except BaseException:  # Ctrl-C does not wait for the files that were not begun
+                self._patience.give_up()
+                raise
         self._digests.flush()
         if errors:
             raise errors[0]

@@ -45,7 +45,8 @@ class Finding:
     place: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}" if self.place else self.text
+        text = f"{self.text} [{self.kind}]"
+        return f"{self.place}: {text}" if self.place else text
 
 
 class Allowed:

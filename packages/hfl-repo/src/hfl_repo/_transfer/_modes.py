@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Literal, Mapping, NamedTuple, Sequence
 
 from hfl_core.errors import NetworkError
+from hfl_repo._transfer._digests import LARGEST_BLOB
 from hfl_repo._transfer._scan import LocalFile
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ def ask_modes(
             modes = {item["path"]: item for item in answer["files"]}
             for file in some:
                 item = modes[file.path]
-                # An empty file cannot be a large one, whatever the rules say.
-                is_large = item["uploadMode"] == "lfs" and file.size > 0
+                # An empty file cannot be a large one, whatever the rules say, nor a huge one a blob.
+                is_large = item["uploadMode"] == "lfs" or file.size > LARGEST_BLOB
+                is_large = is_large and file.size > 0
                 ignored = bool(item.get("shouldIgnore"))
                 found[file.path] = Mode("lfs" if is_large else "regular", ignored)
         except (KeyError, TypeError) as error:

@@ -13,7 +13,7 @@ from hfl_repo.errors import HeadMovedError, TransferTimeoutError
 if TYPE_CHECKING:
     from hfl_core import RetryPolicy
 
-__all__ = ["DamagedOnTheWayError", "Patience"]
+__all__ = ["DamagedOnTheWayError", "GivenUpError", "Patience"]
 
 _LOG = get_logger(__name__)
 _T = TypeVar("_T")
@@ -21,6 +21,10 @@ _T = TypeVar("_T")
 _MOST_OVERTAKEN = 20
 _MOST_RATE_LIMITED = 50
 _WORTH_SAYING = 5.0
+
+
+class GivenUpError(HflError):
+    """The transfer was given up elsewhere, so its other threads end, too."""
 
 
 class DamagedOnTheWayError(NetworkError):
@@ -49,6 +53,7 @@ class Patience:
         self._clock = retry.clock
         self._started = retry.clock()
         self._lock = threading.Lock()
+        self._is_given_up = False
         self.retries = 0
 
     @property
@@ -58,18 +63,31 @@ class Patience:
             return None
         return max(0.0, self._started + self._timeout - self._clock())
 
+    def give_up(self) -> None:
+        """End all threads of the transfer at their next check: one was interrupted, or failed."""
+        self._is_given_up = True
+
     def check(self) -> None:
         """Raise when the time is over.
 
         Raises:
             TransferTimeoutError: It is.
+            GivenUpError: The transfer was given up.
         """
+        if self._is_given_up:
+            raise GivenUpError("The transfer was given up.")
         if self._timeout is not None and self.left == 0:
             raise TransferTimeoutError(self._timeout)
 
     def bounded(self, seconds: float) -> float:
         """Return how long one request may be silent: what is usual, or what is left."""
         return seconds if self.left is None else max(0.001, min(seconds, self.left))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait before something is tried again, and count it."""
+        with self._lock:
+            self.retries += 1
+        self._retry.sleep(seconds)
 
     def call(self, function: Callable[[], _T]) -> _T:
         """Call a function, again if it fails in a way that may pass.
@@ -118,9 +136,7 @@ class Patience:
         if self._timeout is not None and seconds > (self.left or 0):
             wait = seconds if isinstance(error, RateLimitError) else None
             raise TransferTimeoutError(self._timeout, wait=wait) from error
-        with self._lock:
-            self.retries += 1
         log = _LOG.warning if seconds >= _WORTH_SAYING else _LOG.info
         until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
         log("%s Going on in %.0f s, at %s; what has arrived stays.", error.message, seconds, until)
-        self._retry.sleep(seconds)
+        self.sleep(seconds)

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Callable, Iterable, Literal, Mapping, Sequence
+from typing import Callable, Iterable, Mapping, Sequence
 
 from hfl_core.errors import ConflictError
+from hfl_repo._transfer._change import Change, ChangeKind
 from hfl_repo._transfer._digests import FileDigests
 from hfl_repo._transfer._remote import Tree
 from hfl_repo._transfer._scan import LocalFile
 
-__all__ = ["Change", "Plan", "make_plan"]
-
-ChangeKind = Literal["add", "change", "copy", "delete", "unchanged"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """What becomes of one file of a repository.
-
-    Attributes:
-        path: The file.
-        kind: ``"add"``, ``"change"`` (it holds something else now), ``"copy"`` (the repository has
-            the content already and copies it itself), ``"delete"`` or ``"unchanged"``.
-        size: Bytes of the new content; of the old one for ``"delete"``.
-        copied_from: For ``"copy"``: the file that has the content.
-        sha256: The new content's digest; None for ``"delete"``.
-    """
-
-    path: str
-    kind: ChangeKind
-    size: int
-    copied_from: str | None = None
-    sha256: str | None = None
+__all__ = ["Plan", "make_plan"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from hfl_repo._transfer._plan import Change
+from hfl_repo._transfer._change import Change
 
 __all__ = ["TransferReport"]
 

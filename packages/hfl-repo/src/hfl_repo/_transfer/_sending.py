@@ -10,7 +10,7 @@ from hfl_core import Progress, get_logger
 from hfl_core.errors import NetworkError
 from hfl_repo._transfer._objects import LargeFile, Missing, ask_missing, send_object
 from hfl_repo._transfer._patience import Patience
-from hfl_repo._transfer._xet import is_xet_available, is_xet_chosen, send_by_xet
+from hfl_repo._transfer._xet import is_xet_available, send_by_xet
 
 if TYPE_CHECKING:
     from hfl_core._progress import ProgressTask
@@ -92,12 +92,9 @@ class Sender:
         if not missing:
             return
         total = sum(file.size for file in missing)
-        by_xet = offer and is_xet_chosen(
-            self._hub, self._target, asked.way, create_pr=self._create_pr
-        )
         _LOG.info("Sending %d large files, %d bytes, by %s.", len(missing), total, asked.way)
         with self._progress.task("Sending", total=total, unit="bytes") as overall:
-            if by_xet:
+            if asked.way == "xet":
                 self._by_xet(missing, overall)
             else:
                 self._by_lfs(missing, asked, overall)
@@ -124,11 +121,15 @@ class Sender:
 
         errors: list[Exception] = []
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "hfl-upload") as pool:
-            for future in [pool.submit(one, file) for file in files]:
-                try:
-                    future.result()
-                except Exception as error:  # noqa: BLE001  # raised when the others are done
-                    errors.append(error)
+            try:
+                for future in [pool.submit(one, file) for file in files]:
+                    try:
+                        future.result()
+                    except Exception as error:  # noqa: BLE001  # raised when the others are done
+                        errors.append(error)
+            except BaseException:  # Ctrl-C does not wait for gigabytes
+                self._patience.give_up()
+                raise
         if errors:
             for other in errors[1:]:
                 _LOG.warning("Another file could not be sent: %s", other)

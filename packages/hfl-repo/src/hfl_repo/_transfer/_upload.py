@@ -150,7 +150,8 @@ class Upload:
             UnsafeUploadError: Something must not leave the machine.
         """
         check = self._patience.check
-        self._tree = list_tree(self._hub, self._target.at(self._base))
+        at_base = self._target.at(self._base)
+        self._tree = self._patience.call(lambda: list_tree(self._hub, at_base))
         self._plan, self._hashed = plan_for(
             scan, self._tree, cache, self._wish, progress=self._progress, check=check
         )

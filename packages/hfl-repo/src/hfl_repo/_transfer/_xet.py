@@ -1,7 +1,8 @@
 """Large files by Xet, which sends only the parts of a file that the Hub lacks.
 
-huggingface_hub and hf_xet do it; this module only sees to it that nothing is hashed twice, and
-that a server without Xet gets its files all the same.
+huggingface_hub and hf_xet do it; this module only sees to it that nothing is hashed twice. The Hub
+is told that it is possible and chooses (huggingface_hub 2.x would not ask: with it, a server without
+Xet gets no large files).
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Sequence
 
 from hfl_core import RetryPolicy, redact
-from hfl_core.errors import NetworkError, NotFoundError
+from hfl_core.errors import NetworkError
 from hfl_repo._transfer._objects import LargeFile
 
 if TYPE_CHECKING:
     from hfl_repo._hub import Hub
     from hfl_repo._target import Target
 
-__all__ = ["is_xet_available", "is_xet_chosen", "send_by_xet"]
+__all__ = ["is_xet_available", "send_by_xet"]
 
 
 def is_xet_available(hub: Hub) -> bool:
@@ -24,32 +25,6 @@ def is_xet_available(hub: Hub) -> bool:
     from importlib import import_module
 
     return bool(import_module(f"{hub.library.__name__}.utils._runtime").is_xet_available())
-
-
-def is_xet_chosen(hub: Hub, target: Target, way: str, *, create_pr: bool) -> bool:
-    """Say whether files go by Xet: in 0.36 if the Hub chooses it, later wherever it is offered.
-
-    Args:
-        hub: The Hub.
-        target: The repository with the branch.
-        way: The transfer that the Hub chose when it was told that Xet is possible.
-        create_pr: Whether the files go into a pull request.
-    """
-    if way == "xet":
-        return True
-    if int(hub.library.__version__.partition(".")[0]) < 2:
-        return False
-    params = {"create_pr": "1"} if create_pr else None
-    try:
-        hub.send(
-            "GET",
-            target.api("xet-write-token", target.revision or "main"),
-            target,
-            params=params,
-        )
-    except NotFoundError:
-        return False
-    return True
 
 
 def send_by_xet(hub: Hub, target: Target, files: Sequence[LargeFile], *, create_pr: bool) -> None:
