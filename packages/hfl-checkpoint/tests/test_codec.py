@@ -420,7 +420,6 @@ REFUSED = {
     "object": (threading.Lock, "lock"),
     "class": (lambda: Colour, "EnumMeta|EnumType"),
     "namedtuple": (lambda: Point(1, 2), "Point"),
-    "counter": (lambda: collections.Counter("a"), "Counter"),
     "mapping proxy": (lambda: types.MappingProxyType({}), "mappingproxy"),
     "memoryview": (lambda: memoryview(b""), "memoryview"),
     "object array": (lambda: np.array([None]), "Python objects"),
@@ -620,3 +619,11 @@ def test_a_checkpoint_does_not_decide_what_is_imported(
         decode(node, {})
 
     assert set(sys.modules) == before
+
+
+def test_a_counter_comes_back_as_one() -> None:
+    # The milestones of torch's MultiStepLR are one.
+    found = through_json({"milestones": collections.Counter({3: 1, 5: 2})})["milestones"]
+    assert type(found) is collections.Counter
+    assert found == {3: 1, 5: 2}
+    assert found[4] == 0

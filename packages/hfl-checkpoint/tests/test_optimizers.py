@@ -352,3 +352,26 @@ def test_the_step_count_stays_where_the_optimizer_wants_it(tmp_path: pathlib.Pat
     step = fresh.state[model[0].weight]["step"]  # type: ignore[index]
     assert step.item() == 2
     assert step.dtype == torch.float32
+
+
+def test_a_nameless_parameter_does_not_hide_that_the_others_changed_places(
+    tmp_path: pathlib.Path,
+) -> None:
+    def build(order: str) -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        model = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
+        free = nn.Parameter(torch.ones(2))
+        named = [model[name].weight for name in order]
+        return model, torch.optim.Adam([*named, free])
+
+    model, optimizer = build("ab")
+    for number, parameter in enumerate(optimizer.param_groups[0]["params"], start=1):
+        parameter.grad = torch.full_like(parameter, float(number))
+    optimizer.step()
+    other, resumed = build("ba")
+    with CheckpointManager(tmp_path) as checkpoints:
+        checkpoints.save(1, model=model, optimizer=optimizer)
+        checkpoints.restore(model=other, optimizer=resumed)
+    for name in "ab":
+        before = optimizer.state[model[name].weight]["exp_avg"]
+        assert torch.equal(resumed.state[other[name].weight]["exp_avg"], before)

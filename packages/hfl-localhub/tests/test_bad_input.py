@@ -128,3 +128,52 @@ def test_an_error_is_worded_for_headers_and_body(ann):
     assert answer.status == 404
     assert "x-evil" not in answer.headers
     assert "日" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["resolve", "raw"])
+@pytest.mark.parametrize("rest", ["main/a%00b", "ma%00in/a.txt", "main/a%7F%1B%01b", "%00/%00"])
+def test_control_characters_in_an_address_get_an_answer(hub, ann, kind, rest):
+    repo = ann.new_repo()
+    line = raw(hub, f"GET /{repo}/{kind}/{rest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert line.split()[1] in (b"400", b"404"), line
+
+
+@pytest.mark.parametrize("api", ["tree", "revision", "commits"])
+def test_control_characters_in_a_revision_get_an_answer(hub, ann, api):
+    repo = ann.new_repo()
+    target = f"/api/models/{repo}/{api}/x%00y"
+    line = raw(hub, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert line.split()[1] in (b"400", b"404"), line
+
+
+@pytest.mark.parametrize("wanted", ["bytes={}-", "bytes=-{}", "bytes=0-{}", "bytes={}-{}"])
+def test_a_range_of_absurd_length_is_no_internal_error(ann, wanted):
+    repo = ann.new_repo()
+    assert ann.commit(repo, {"a.txt": b"0123456789"}).status == 200
+    answer = ann.get(f"/{repo}/resolve/main/a.txt", Range=wanted.replace("{}", "9" * 5000))
+    assert answer.status in (200, 206, 416)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "git~1/x",
+        "a/GIT~1",
+        "git~1. /x",
+        ".g\u200cit/x",
+        "\u200b.git/config",
+        ".git\ufeff/config",
+        ".GI\u202eT",
+        ".git::$INDEX_ALLOCATION/config",
+        ".git ::$INDEX_ALLOCATION/config",
+    ],
+)
+def test_paths_that_a_file_system_takes_for_git_s_own_are_refused(ann, path):
+    repo = ann.new_repo()
+    answer = ann.commit(repo, {path: b"x"})
+    assert (answer.status, answer.code) == (400, "InvalidPath")
+
+
+@pytest.mark.parametrize("path", ["git~10", "my.git/x", ".gitattributes", ".github/x", "a\u200cb"])
+def test_paths_that_only_look_like_git_s_own_are_fine(ann, path):
+    assert ann.commit(ann.new_repo(), {path: b"x"}).status == 200

@@ -194,3 +194,34 @@ def test_a_large_body_that_nobody_wants_is_refused(ann):
     assert answer.status == 403
     answer = ann.call("POST", "/api/repos/create", data=data)
     assert answer.status == 413
+
+
+@pytest.mark.parametrize("options", [{"private": True}, {}])
+def test_the_text_of_a_pointer_gives_nobody_the_large_file_of_another(ann, bob, options):
+    secret = b"secret weights" * 100
+    theirs = ann.new_repo(**options)
+    ann.commit_large(theirs, {"w.bin": secret})
+    oid = hashlib.sha256(secret).hexdigest()
+    text = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(secret)}\n"
+    ).encode()
+    mine = bob.new_repo()
+    assert bob.commit(mine, {"w.bin": text}).status == 200
+    answer = bob.get(f"/{mine}/resolve/main/w.bin")
+    assert (answer.status, answer.body) == (200, text)
+    assert not {"x-linked-etag", "x-xet-hash"} & set(answer.headers)
+    [entry] = [
+        entry
+        for entry in bob.get(f"/api/models/{mine}/tree/main").json()
+        if "w.bin" in entry["path"]
+    ]
+    assert entry["size"] == len(text)
+    assert "lfs" not in entry
+    info = bob.get(f"/api/models/{mine}?blobs=true").json()
+    assert all("lfs" not in item for item in info["siblings"])
+    asked = bob.call("POST", f"/api/models/{mine}/paths-info/main", {"paths": ["w.bin"]}).json()
+    assert [(item["size"], "lfs" in item) for item in asked] == [(len(text), False)]
+    assert "error" in bob.batch(mine, oid, len(secret), operation="download").json()["objects"][0]
+    copy = bob.call("POST", f"/api/models/{mine}/duplicate", {"repository": f"{mine}-copy"})
+    assert copy.status == 200
+    assert bob.get(f"/{mine}-copy/resolve/main/w.bin").body == text

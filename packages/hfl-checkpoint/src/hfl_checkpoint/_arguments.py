@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def check_policies(save: object, keep: object, when_busy: str) -> None:
     """Refuse what is not a policy."""
-    if save is not None and not isinstance(save, SavePolicy):
+    if save is not None and (isinstance(save, type) or not isinstance(save, SavePolicy)):
         raise ConfigError(
             f"save={save!r} is not a save policy.", hint="Pass EverySteps(500), for example."
         )
-    if not isinstance(keep, KeepPolicy):
+    if isinstance(keep, type) or not isinstance(keep, KeepPolicy):
         raise ConfigError(
             f"keep={keep!r} is not a retention policy.",
             hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",

@@ -102,12 +102,14 @@ class BackgroundSaver:
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the save under way, and raise what went wrong with it, once."""
-        if self._pending is None:
+        pending = self._pending
+        if pending is None:
             return
         # Whoever interrupts the waiting does not end the save: it stays pending.
-        self._pending.wait(timeout)
-        pending, self._pending = self._pending, None
-        pending.result()
+        pending.wait(timeout)
+        if self._pending is pending:
+            self._pending = None
+            pending.result()
 
     def raise_error(self) -> None:
         """Raise what went wrong with a save that has ended, once."""

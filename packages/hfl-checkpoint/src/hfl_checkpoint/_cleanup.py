@@ -87,13 +87,14 @@ def discard(run: RunDirectory, checkpoint: Checkpoint) -> None:
 
 def sweep(run: RunDirectory) -> None:
     """Remove what dead processes left: unfinished saves, and deletions that were interrupted."""
+    run.refuse_links()
     if run.staging.is_dir():
         for entry in list(run.staging.iterdir()):
             lease = entry if entry.suffix == ".lease" else entry.with_name(f"{entry.name}.lease")
             if _lease.is_held(lease):
                 continue
             with contextlib.suppress(OSError):
-                if entry.is_dir():
+                if entry.is_dir() and not entry.is_symlink():
                     run.files.remove_tree(entry)
                 else:
                     entry.unlink()

@@ -309,6 +309,7 @@ _ENCODERS: Dict[type, Callable[[_Encoder, Any], Json]] = {
     dict: _Encoder.mapping,
     collections.OrderedDict: _Encoder.ordered,
     collections.defaultdict: _Encoder.defaulting,
+    collections.Counter: lambda e, value: {"$": "Counter", "v": e.pairs(value)},
     collections.deque: lambda e, value: {
         "$": "deque",
         "maxlen": value.maxlen,

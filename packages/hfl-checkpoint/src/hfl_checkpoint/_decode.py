@@ -137,6 +137,7 @@ _DECODERS: Dict[str, Callable[[Json, Mapping[str, torch.Tensor]], Any]] = {
     "set": lambda node, t: set(_items(node, t)),
     "frozenset": lambda node, t: frozenset(_items(node, t)),
     "dict": lambda node, t: dict(_pairs(node, t)),
+    "Counter": lambda node, t: collections.Counter(dict(_pairs(node, t))),
     "OrderedDict": _ordered,
     "defaultdict": _defaulting,
     "deque": lambda node, t: collections.deque(_items(node, t), node["maxlen"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from typing import TYPE_CHECKING, Any, Collection, Dict, Literal, Mapping
 
 from hfl_checkpoint import _arguments, _cleanup
@@ -103,6 +104,7 @@ class CheckpointManager(Catalog):
         self._previous: tuple[int, int | None] = (0, None)
         self._warned: set[str] = set()
         self._is_closed = False
+        self._turn = threading.RLock()
 
     def save(
         self,
@@ -141,6 +143,17 @@ class CheckpointManager(Catalog):
         self._require_open()
         _arguments.require_step(step)
         _arguments.refuse_many_processes()
+        with self._turn:  # there is one snapshot, so there is one save at a time
+            return self._save(step, epoch, metrics or {}, reason, components)
+
+    def _save(
+        self,
+        step: int,
+        epoch: int | None,
+        metrics: Mapping[str, Any],
+        reason: str,
+        components: Mapping[str, Any],
+    ) -> Checkpoint | PendingCheckpoint:
         self.wait()
         if step == self._line.step:
             raise CheckpointExistsError(
@@ -150,7 +163,7 @@ class CheckpointManager(Catalog):
         draft = Draft(
             step=step,
             epoch=epoch,
-            metrics=as_numbers(metrics or {}, self._warned),
+            metrics=as_numbers(metrics, self._warned),
             reason=reason,
             parent=self._line.parent,
             components=captured,
@@ -183,6 +196,9 @@ class CheckpointManager(Catalog):
             self._saver.raise_error()
         previous, self._previous = self._previous, (state.step, state.epoch)
         if self._save_policy is None:
+            self._warn_once(
+                "step() saves nothing, since no save= was given; call save(), or pass EverySteps(500)"
+            )
             return None
         context = SaveContext(state.step, state.epoch, *previous, metrics)
         reason = self._save_policy.should_save(context)
@@ -190,6 +206,7 @@ class CheckpointManager(Catalog):
             return None
         if self._when_busy == "skip" and self._saver is not None and self._saver.is_busy:
             _log.warning("step %d is not saved: an earlier save is still being written", state.step)
+            self._previous = previous  # still due: the next step makes up for it
             return None
         return self.save(
             state.step, epoch=state.epoch, metrics=metrics, reason=reason, **state.components()
@@ -280,6 +297,8 @@ class CheckpointManager(Catalog):
             for name in manifest.components
             if name not in components
         ]
+        for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
+            _log.warning("%s: %s", checkpoint.name, warning)
         return RestoreReport(
             checkpoint, restored, tuple(missing), selection.quarantined, tuple(warnings)
         )
@@ -392,6 +411,11 @@ class CheckpointManager(Catalog):
             # The checkpoint is safe; what could not be deleted is tried again after the next save.
             _log.exception("the clean-up after %s failed", checkpoint.name)
         return checkpoint
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            _log.warning("%s", text)
 
     def _require_open(self) -> None:
         if self._is_closed:

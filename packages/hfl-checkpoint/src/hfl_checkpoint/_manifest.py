@@ -111,7 +111,7 @@ def read_manifest(directory: Path) -> Manifest:
     document = _canonical.load(directory / MANIFEST)
     try:
         return _parse(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointDamagedError(
             directory.name, [f"{MANIFEST} is malformed ({error!r})"]
         ) from error
@@ -123,7 +123,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         sequence=int(document["sequence"]),
         step=int(document["step"]),
         epoch=None if document["epoch"] is None else int(document["epoch"]),
-        created_at=datetime.datetime.fromisoformat(document["created_at"]),
+        created_at=_moment(document["created_at"]),
         parent=document["parent"],
         world_size=int(document["world_size"]),
         metrics={name: float(value) for name, value in document["metrics"].items()},
@@ -138,6 +138,13 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         ),
         versions=dict(document["versions"]),
     )
+
+
+def _moment(text: str) -> datetime.datetime:
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} does not say in which time zone")
+    return moment
 
 
 def _safe(path: str) -> str:

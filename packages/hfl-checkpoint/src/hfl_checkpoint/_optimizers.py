@@ -108,9 +108,9 @@ def differences(
             continue
         if not _comparable(names, live_names):
             continue
-        found.extend(
-            f"group {index} had parameter {name!r}" for name in sorted(set(names) - set(live_names))
-        )
+        then, now = _named(names), _named(live_names)
+        found.extend(f"group {index} had parameter {name!r}" for name in sorted(then - now))
+        found.extend(f"group {index} had no parameter {name!r}" for name in sorted(now - then))
     if found:
         return found
     for group, live_names, live_group in zip(groups, live, optimizer.param_groups):
@@ -163,14 +163,21 @@ def _positions(groups: List[Dict[str, Any]], names: List[List[str]]) -> Dict[int
     }
 
 
+def _named(names: List[str]) -> set[str]:
+    return {name for name in names if not name.startswith("param:")}
+
+
 def _comparable(saved: List[str], live: List[str]) -> bool:
-    """Names say something when both sides have them; otherwise only positions do."""
-    return not any(name.startswith("param:") for name in [*saved, *live])
+    """Names say something when both sides have some; otherwise only positions do."""
+    return bool(_named(saved)) and bool(_named(live))
 
 
 def _order(saved: List[str], live: List[str]) -> List[str]:
-    """The saved names in the order of the live group's parameters."""
-    return list(live) if _comparable(saved, live) else list(saved)
+    """The saved names in the order of the live group's parameters; nameless ones keep their order."""
+    if not _comparable(saved, live):
+        return list(saved)
+    nameless = (name for name in saved if name not in _named(saved))
+    return [name if name in _named(live) else next(nameless) for name in live]
 
 
 def _torch_names(group: Mapping[str, Any]) -> Dict[str, Any]:

@@ -46,6 +46,10 @@ class _Change:
 def restore_components(saved: Mapping[str, Saved], live: Mapping[str, Any]) -> Tuple[str, ...]:
     """Restore components; when one does not fit, none is touched.
 
+    The exception is code of the user's own that runs inside a model's or an optimizer's
+    ``load_state_dict`` and raises there: an undo would take a copy of all tensors, so the error says
+    what may be changed instead.
+
     Models and optimizers are compared in full beforehand. Other objects check their state themselves
     when they load it, so they come first, and what they held is put back when one of them refuses.
     What says ``restore_last`` (random number generators) is tried with them, and loaded again after
@@ -86,9 +90,18 @@ def _apply(changes: List[_Change]) -> None:
                 if earlier.undo is not None:
                     with contextlib.suppress(Exception):
                         earlier.undo()
-            if isinstance(error, HflError) or not isinstance(error, Exception):
+            changed = [item.name for item in done if item.undo is None]
+            if not isinstance(error, Exception) or (isinstance(error, HflError) and not changed):
                 raise
-            raise StateMismatchError(change.name, [f"it refuses the state ({error!r})"]) from error
+            raise StateMismatchError(
+                change.name,
+                [f"it refuses the state ({error!r})"],
+                hint=(
+                    f"{', '.join(changed)} may be changed already: build them anew."
+                    if changed
+                    else None
+                ),
+            ) from error
 
 
 def _plan_model(saved: Saved, module: Any, _: Mapping[int, str]) -> _Change:

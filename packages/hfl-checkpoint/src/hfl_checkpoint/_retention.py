@@ -138,7 +138,7 @@ class KeepBest(Joinable):
 
     def __post_init__(self) -> None:
         _require_count("KeepBest", self.n, "KeepBest('eval_loss', n=2) keeps the best two.")
-        if not self.metric:
+        if not (self.metric and isinstance(self.metric, str)):
             raise ConfigError(
                 f"KeepBest({self.metric!r}) needs the name of a metric.",
                 hint="KeepBest('eval_loss', mode='min'), with the name used in step(..., eval_loss=…).",

@@ -64,6 +64,12 @@ class RunDirectory:
         self._is_warned = False
         with translated_os_errors(f"look at the run's directory {str(self.path)!r}"):
             is_file = self.path.exists() and not self.path.is_dir()
+            is_checkpoint = not is_file and (self.path / MANIFEST).is_file()
+        if is_checkpoint:
+            raise ConfigError(
+                f"{os.fspath(path)!r} is a checkpoint, and a run is the directory around it.",
+                hint=f"Pass {os.fspath(self.path.parent)!r}.",
+            )
         if is_file:
             raise ConfigError(
                 f"{os.fspath(path)!r} is a file, and a run needs a directory.",
@@ -80,6 +86,20 @@ class RunDirectory:
         with translated_os_errors(f"create the run's directory {str(self.path)!r}"):
             for directory in (self.path, self.staging, self.trash, self.leases):
                 self.files.ensure_directory(directory)
+        self.refuse_links()
+
+    def refuse_links(self) -> None:
+        """Refuse inner folders that lead elsewhere: what is in them is removed.
+
+        Raises:
+            ConfigError: One of them is a symbolic link.
+        """
+        for directory in (self.staging, self.trash, self.leases, self.quarantine):
+            if directory.is_symlink():
+                raise ConfigError(
+                    f"{str(directory)!r} is a symbolic link, and what lies behind it is not ours to remove.",
+                    hint="Remove the link; a folder is made in its place.",
+                )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -190,12 +210,16 @@ class RunDirectory:
 
     def pins(self) -> Dict[str, Tuple[str, ...]]:
         """Name of each pinned checkpoint to its labels."""
+        file = self.path / PINS_FILE
         try:
-            document = json.loads((self.path / PINS_FILE).read_bytes())
-            return {name: tuple(labels) for name, labels in document["pins"].items()}
+            # Reading a pipe would wait for ever.
+            document = (
+                None if file.exists() and not file.is_file() else json.loads(file.read_bytes())
+            )
+            return {name: tuple(labels) for name, labels in document["pins"].items()}  # type: ignore[index]  # None is malformed, too
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointDamagedError(
                 self.path.name,
                 [f"{PINS_FILE} is malformed ({error!r})"],

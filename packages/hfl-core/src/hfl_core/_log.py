@@ -56,8 +56,8 @@ _FILTER = RedactingFilter()
 def get_logger(name: str) -> logging.Logger:
     """Return the logger of a module, inside the `hfl` hierarchy and with redaction always on.
 
-    Nothing is configured: without `configure_logging` or the application's own handlers, records
-    below a warning go nowhere.
+    Nothing is configured: without `configure_logging` or the application's own handlers, warnings go
+    to stderr, as Python does it for every logger, and records below a warning go nowhere.
 
     Args:
         name: The module's ``__name__``; ``hfl_core._retry`` logs as ``hfl.core.retry``.
@@ -69,9 +69,6 @@ def get_logger(name: str) -> logging.Logger:
         >>> get_logger("hfl_core._retry").name
         'hfl.core.retry'
     """
-    root = logging.getLogger(ROOT)
-    if not any(isinstance(handler, logging.NullHandler) for handler in root.handlers):
-        root.addHandler(logging.NullHandler())
     logger = logging.getLogger(_logger_name(name))
     if _FILTER not in logger.filters:
         logger.addFilter(_FILTER)

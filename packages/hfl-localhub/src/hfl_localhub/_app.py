@@ -134,9 +134,10 @@ class HubApp:
 
 def refusal(error: HubError) -> Response:
     """Turn a refusal into a response."""
-    # Headers are latin-1; what isn't goes out as question marks, the body has it right.
-    message = error.message.encode("ascii", "replace").decode()
-    headers = {"X-Error-Message": " ".join(message.split())[:500], **error.headers}
+    # What may not be in a header goes out as question marks, the body has it right.
+    words = " ".join(error.message.split())
+    message = "".join(character if " " <= character <= "~" else "?" for character in words)
+    headers = {"X-Error-Message": message[:500], **error.headers}
     if error.code is not None:
         headers["X-Error-Code"] = error.code
     return answer({"error": error.message, **error.body}, error.status, headers)

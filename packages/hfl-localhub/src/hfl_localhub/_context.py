@@ -27,6 +27,10 @@ def _nothing_to_record(repo_type: str, repo_id: str, sha256: str) -> None:
     """Stand in until the repositories are there."""
 
 
+def _holds_nothing(*_: object) -> bool:
+    return False
+
+
 @dataclasses.dataclass
 class HubContext:
     """What every route may use.
@@ -49,6 +53,8 @@ class HubContext:
         record_upload: ``record_upload(repo_type, repo_id, sha256)`` notes that a blob was
             uploaded for a repository, which lets a commit there name it.
         xet_hash: The Xet hash of a blob, by its sha256, if it is known.
+        holds: ``holds(repo_type, repo_id, xet_hash, sha256)`` says whether a repository (in any
+            revision) or a bucket has a file; the sha256 is None where it is not known.
     """
 
     root: Path
@@ -61,3 +67,4 @@ class HubContext:
     requests: RequestLog
     record_upload: Callable[[str, str, str], None] = _nothing_to_record
     xet_hash: Callable[[str], Optional[str]] = _no_xet_hash
+    holds: Callable[[str, str, str, Optional[str]], bool] = _holds_nothing

@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Optional
 
 from hfl_localhub._git import Commit, Entry, GitSession
-from hfl_localhub._lfs_index import LONGEST_POINTER, Pointer, parse_pointer
+from hfl_localhub._lfs_index import LONGEST_POINTER, LfsIndex, Pointer, parse_pointer
 from hfl_localhub._weighted_cache import WeightedCache
 
-__all__ = ["BlobFacts", "blob_facts", "describe", "isoformat", "last_commits"]
+__all__ = ["BlobFacts", "blob_facts", "describe", "file_facts", "isoformat", "last_commits"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ _FACTS: WeightedCache[BlobFacts] = WeightedCache(capacity=50_000)
 
 
 def blob_facts(git: GitSession, sha: str) -> BlobFacts:
-    """Return what is known about a file, from its blob in git."""
+    """Return what a blob in git says, whoever wrote it; see :func:`file_facts`."""
     known = _FACTS.get(sha)
     if known is not None:
         return known
@@ -43,13 +43,25 @@ def blob_facts(git: GitSession, sha: str) -> BlobFacts:
     return facts
 
 
+def file_facts(git: GitSession, sha: str, lfs: LfsIndex) -> BlobFacts:
+    """Return what is known about a file of a repository.
+
+    Anybody can commit the text of a pointer to a large file of somebody else. It is a pointer
+    only where the repository has the large file, and otherwise a file like any other.
+    """
+    facts = blob_facts(git, sha)
+    if facts.pointer is None or lfs.had(facts.pointer.sha256):
+        return facts
+    return BlobFacts(facts.stored, None, facts.stored)
+
+
 def describe(
-    git: GitSession, entry: Entry, xet_hash: Callable[[str], Optional[str]]
+    git: GitSession, entry: Entry, lfs: LfsIndex, xet_hash: Callable[[str], Optional[str]]
 ) -> dict[str, Any]:
     """Return a file or a folder as listings show it; the entry's name is its path."""
     if entry.is_folder:
         return {"type": "directory", "oid": entry.sha, "size": 0, "path": entry.name}
-    facts = blob_facts(git, entry.sha)
+    facts = file_facts(git, entry.sha, lfs)
     shown: dict[str, Any] = {
         "type": "file",
         "oid": entry.sha,

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from hfl_localhub._cards import card_data, tags_of
-from hfl_localhub._entries import blob_facts, isoformat
+from hfl_localhub._entries import blob_facts, file_facts, isoformat
 from hfl_localhub._git import GitSession
 from hfl_localhub._repos import Repo
 from hfl_localhub._store import BlobStore
@@ -87,13 +87,13 @@ def used_storage(repo: Repo, blobs: BlobStore) -> int:
     return sum(record.size for record in repo.lfs.committed() if blobs.has(record.sha256))
 
 
-def siblings(git: GitSession, commit: str, *, with_blobs: bool) -> list[dict[str, Any]]:
+def siblings(repo: Repo, git: GitSession, commit: str, *, with_blobs: bool) -> list[dict[str, Any]]:
     """Return the files of a commit."""
     shown = []
     for entry in git.files(git.commit(commit).tree):
         item: dict[str, Any] = {"rfilename": entry.name}
         if with_blobs:
-            facts = blob_facts(git, entry.sha)
+            facts = file_facts(git, entry.sha, repo.lfs)
             item.update(size=facts.size, blobId=entry.sha)
             if facts.pointer is not None:
                 item["lfs"] = {

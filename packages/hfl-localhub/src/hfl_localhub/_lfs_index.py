@@ -88,13 +88,17 @@ class LfsIndex:
         write_json(path, dataclasses.asdict(record))
 
     def remove(self, sha256: str) -> None:
-        """Remove a blob's record; no error when there is none."""
+        """Remove a blob's record, and remember that there was one; no error when there is none."""
         with contextlib.suppress(FileNotFoundError):
-            self._path(sha256).unlink()
+            self._path(sha256).replace(self._removed(sha256))
 
     def holds(self, sha256: str) -> bool:
         """Whether the repository has this blob."""
         return is_sha256(sha256) and self._path(sha256).is_file()
+
+    def had(self, sha256: str) -> bool:
+        """Whether the repository has this blob or had it until it was deleted for good."""
+        return self.holds(sha256) or (is_sha256(sha256) and self._removed(sha256).is_file())
 
     def digests(self) -> Iterator[str]:
         """Yield the blobs, committed or not."""
@@ -115,3 +119,6 @@ class LfsIndex:
 
     def _path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
+
+    def _removed(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / f".removed-{sha256}"

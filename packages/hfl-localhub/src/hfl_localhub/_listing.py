@@ -49,7 +49,7 @@ def info(call: Call) -> Response:
         commit = call.revision(git)
         shown = describe_repo(repo, summary(git, commit))
         if not wanted or "siblings" in wanted:
-            shown["siblings"] = siblings(git, commit, with_blobs=call.flag("blobs"))
+            shown["siblings"] = siblings(repo, git, commit, with_blobs=call.flag("blobs"))
     if not wanted or "usedStorage" in wanted:
         shown["usedStorage"] = used_storage(repo, call.hub.blobs)
     if call.flag("securityStatus"):
@@ -159,7 +159,7 @@ def _listed(call: Call, repo: Repo, state: Summary) -> dict[str, Any]:
         shown.pop("config", None)
     if call.flag("full"):
         with repo.git.open() as git:
-            shown["siblings"] = siblings(git, state.commit, with_blobs=False)
+            shown["siblings"] = siblings(repo, git, state.commit, with_blobs=False)
     return shown
 
 

@@ -9,6 +9,8 @@ from hfl_localhub._errors import bad_request
 __all__ = ["check_path", "check_repo_name", "is_valid_namespace"]
 
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+# What HFS+ leaves out of a name when it looks for it; git refuses names that differ by these only.
+_IGNORED = re.compile("[\u200b-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _LONGEST_PATH = 1024
 _LONGEST_NAME = 255
 
@@ -61,10 +63,20 @@ def check_path(path: object) -> str:
 def _problem(part: str) -> str | None:
     if part in ("", ".", ".."):
         return "it has to be relative, without empty, '.' or '..' parts"
-    if part.lower().rstrip(". ") == ".git":
-        return "no part may be '.git'"
+    if _is_git_folder(part):
+        return "no part may be '.git' or what a file system takes for it"
     if len(part.encode("utf-8")) > _LONGEST_NAME:
         return f"a name has at most {_LONGEST_NAME} bytes"
     if any(ord(character) < 32 or ord(character) == 127 for character in part) or "\\" in part:
         return "control characters and backslashes are not allowed"
     return None
+
+
+def _is_git_folder(part: str) -> bool:
+    """Whether some file system opens git's own folder by this name.
+
+    NTFS drops dots and spaces at the end, takes what follows a colon for a stream of the same
+    file, and knows ``.git`` as ``git~1``, too.
+    """
+    folded = _IGNORED.sub("", part).lower().split(":")[0].rstrip(". ")
+    return folded in (".git", "git~1")

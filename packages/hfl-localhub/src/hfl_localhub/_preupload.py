@@ -8,9 +8,10 @@ from starlette.responses import Response
 
 from hfl_localhub._attributes import LfsRules
 from hfl_localhub._call import Call, answer
-from hfl_localhub._entries import blob_facts
+from hfl_localhub._entries import file_facts
 from hfl_localhub._errors import bad_request
 from hfl_localhub._git import GitSession
+from hfl_localhub._lfs_index import LfsIndex
 from hfl_localhub._paths import check_path
 from hfl_localhub._routing import Router
 
@@ -44,7 +45,7 @@ def preupload(call: Call) -> Response:
                 "uploadMode": "lfs" if is_lfs else "regular",
                 "shouldIgnore": ignored(path),
             }
-            oid = _present_oid(git, root, path)
+            oid = _present_oid(git, root, path, repo.lfs)
             if oid is not None:
                 item["oid"] = oid
             shown.append(item)
@@ -67,11 +68,11 @@ def _rules(git: GitSession, root: str) -> LfsRules:
     return LfsRules(git.blob(entry.sha).decode("utf-8", "replace"))
 
 
-def _present_oid(git: GitSession, root: str, path: str) -> str | None:
+def _present_oid(git: GitSession, root: str, path: str, lfs: LfsIndex) -> str | None:
     entry = git.find(root, path)
     if entry is None or entry.is_folder:
         return None
-    pointer = blob_facts(git, entry.sha).pointer
+    pointer = file_facts(git, entry.sha, lfs).pointer
     return pointer.sha256 if pointer is not None else entry.sha
 
 

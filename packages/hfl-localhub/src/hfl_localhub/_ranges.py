@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["file_response"]
 
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*", re.ASCII)
 
 
 def file_response(

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from hfl_localhub._call import Call, quoted
-from hfl_localhub._entries import blob_facts
+from hfl_localhub._entries import file_facts
 from hfl_localhub._errors import entry_not_found
 from hfl_localhub._git import Entry, GitSession
 from hfl_localhub._ranges import file_response
@@ -29,7 +29,7 @@ def resolve(call: Call) -> Response:
     path = call.params["path"]
     with repo.git.open() as git:
         commit, entry = _entry(call, git, path)
-        facts = blob_facts(git, entry.sha)
+        facts = file_facts(git, entry.sha, repo.lfs)
         headers = _headers(commit, path)
         if facts.pointer is None:
             data = git.blob(entry.sha)
@@ -37,6 +37,8 @@ def resolve(call: Call) -> Response:
                 call.request, data, etag=entry.sha, size=len(data), headers=headers
             )
     pointer = facts.pointer
+    if not repo.lfs.holds(pointer.sha256):  # deleted for good, without rewriting the history
+        raise entry_not_found(path, commit=commit)
     headers["X-Linked-Etag"] = f'"{pointer.sha256}"'
     headers["X-Linked-Size"] = str(pointer.size)
     xet_hash = call.hub.context.xet_hash(pointer.sha256)
@@ -52,7 +54,7 @@ def resolve(call: Call) -> Response:
             size=pointer.size,
             headers=headers,
         )
-    except FileNotFoundError:  # deleted for good, without rewriting the history
+    except FileNotFoundError:  # deleted for good meanwhile
         raise entry_not_found(path, commit=commit) from None
 
 

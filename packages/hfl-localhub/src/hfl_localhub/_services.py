@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Iterable, Optional
@@ -165,6 +166,23 @@ def open_services(  # the parts that outlive a restart come from outside
     xet = XetService(context)
     context.xet_hash = xet.xet_hash
     buckets = BucketRoutes(context, xet, BucketRegister(root / "buckets" / "register.sqlite"))
+    context.holds = functools.partial(_holds, repos, buckets)
     services = Services(root, context, accounts, repos, options, xet, buckets)
     services.collect_garbage()
     return services
+
+
+def _holds(
+    repos: Repositories,
+    buckets: BucketRoutes,
+    repo_type: str,
+    repo_id: str,
+    xet_hash: str,
+    sha256: str | None,
+) -> bool:
+    namespace, _, name = repo_id.partition("/")
+    if repo_type == "bucket":
+        return buckets.holds(namespace, name, xet_hash)
+    key = (repo_type, namespace, name)
+    repo = repos.get(repos.redirect(key) or key)
+    return repo is not None and sha256 is not None and repo.lfs.holds(sha256)

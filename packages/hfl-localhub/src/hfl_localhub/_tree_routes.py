@@ -14,6 +14,7 @@ from hfl_localhub._call import Call, answer
 from hfl_localhub._entries import describe, isoformat, last_commits
 from hfl_localhub._errors import bad_request, entry_not_found
 from hfl_localhub._git import Entry, GitSession
+from hfl_localhub._repos import Repo
 from hfl_localhub._routing import Router
 
 __all__ = ["add_routes"]
@@ -43,7 +44,7 @@ def tree(call: Call) -> Response:
         if folder is None or not folder.is_folder:
             raise entry_not_found(path, commit=commit)
         entries = list(git.walk(folder.sha, path, recursive=call.flag("recursive")))
-        shown = _shown(call, git, commit, entries[offset : offset + page], expand=expand)
+        shown = _shown(call, repo, git, commit, entries[offset : offset + page], expand=expand)
     headers = {"X-Repo-Commit": commit}
     if offset + page < len(entries):
         headers.update(call.next_page(cursor=_as_cursor(commit, offset + page)))
@@ -59,13 +60,13 @@ def paths_info(call: Call) -> Response:
         root = git.commit(commit).tree
         found = [git.find(root, path.strip("/")) for path in paths]
         entries = [entry for entry in found if entry is not None and entry.name]
-        return answer(_shown(call, git, commit, entries, expand=expand))
+        return answer(_shown(call, repo, git, commit, entries, expand=expand))
 
 
 def _shown(
-    call: Call, git: GitSession, commit: str, entries: list[Entry], *, expand: bool
+    call: Call, repo: Repo, git: GitSession, commit: str, entries: list[Entry], *, expand: bool
 ) -> list[dict[str, Any]]:
-    shown = [describe(git, entry, call.hub.context.xet_hash) for entry in entries]
+    shown = [describe(git, entry, repo.lfs, call.hub.context.xet_hash) for entry in entries]
     if expand:
         commits = last_commits(git, commit, {entry.name for entry in entries})
         for item in shown:

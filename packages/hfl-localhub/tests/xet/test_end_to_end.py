@@ -13,10 +13,18 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from xet_objects import random_bytes
+from xet_objects import (
+    file_hash,
+    pack_shard,
+    pack_xorb,
+    random_bytes,
+    whole_file,
+    xorb_hash,
+)
 
 from hfl_core.errors import ConfigError
 from hfl_localhub import LocalHub
+from hfl_localhub._xet import _hashing
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 pytest.importorskip("hf_xet")
@@ -311,3 +319,61 @@ def test_a_client_uploads_again_what_the_hub_has_removed(tmp_path):
         assert hub.requests.count("POST", "/xet/*/v1/xorbs/*") == 1
         assert hub.requests.count("POST", "/xet/*/v1/shards") == 1
         assert [r.status for r in hub.requests if r.path.endswith("/v1/shards")] == [200]
+
+
+def test_a_token_of_one_repository_reads_no_file_of_another(hub):
+    ann, bob = hub.create_user("ann"), hub.create_user("bob")
+    create(hub, ann, "secret", private=True)
+    create(hub, bob, "mine")
+    chunks = [random_bytes(seed, 3000) for seed in (101, 102)]
+    sha256 = hashlib.sha256(b"".join(chunks)).hexdigest()
+    name = _hashing.to_text(file_hash(chunks))
+
+    def send(token, method, path, data=None):
+        request = urllib.request.Request(
+            path, method=method, data=data, headers={"Authorization": f"Bearer {token}"}
+        )
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def grant(token, path):
+        status, body = send(token, "GET", f"{hub.endpoint}/api/{path}")
+        assert status == 200
+        found = json.loads(body)
+        return found["accessToken"], found["casUrl"]
+
+    writing, url = grant(ann, "models/ann/secret/xet-write-token/main")
+    xorb = _hashing.to_text(xorb_hash(chunks))
+    assert send(writing, "POST", f"{url}/v1/xorbs/default/{xorb}", pack_xorb(chunks))[0] == 200
+    shard = pack_shard(whole_file(chunks, sha256))
+    assert send(writing, "POST", f"{url}/v1/shards", shard)[0] == 200
+    plan = f"{url}/v1/reconstructions/{name}"
+    own, _ = grant(ann, "models/ann/secret/xet-read-token/main")
+    assert send(own, "GET", plan)[0] == 200
+
+    assert ask(hub, bob, "POST", "/api/buckets/bob/box", {}) == 200
+    for path in ("models/bob/mine/xet-read-token/main", "buckets/bob/box/xet-read-token"):
+        other, _ = grant(bob, path)
+        status, body = send(other, "GET", plan)
+        assert (status, b"fetch_info" in body) == (404, False)
+    copy = {
+        "type": "copyFile",
+        "path": "w.bin",
+        "xetHash": name,
+        "sourceRepoType": "model",
+        "sourceRepoId": "bob/mine",
+    }
+    assert ask(hub, bob, "POST", "/api/buckets/bob/box/batch", copy) == 422
+
+    # Who may propose a change to a gated repository may upload for it, not read it.
+    for settings in ({"private": False}, {"gated": "manual"}):
+        assert ask(hub, ann, "PUT", "/api/models/ann/secret/settings", settings) == 200
+    proposing, _ = grant(bob, "models/ann/secret/xet-write-token/main?create_pr=1")
+    assert send(proposing, "GET", plan)[0] == 404
+    other = [random_bytes(103, 3000)]
+    path = f"{url}/v1/xorbs/default/{_hashing.to_text(xorb_hash(other))}"
+    assert send(proposing, "POST", path, pack_xorb(other))[0] == 200

@@ -55,7 +55,11 @@ class BatchExecutor:
             namespace, name = split_id(repo_id)
             if repo_type in ("model", "dataset", "space"):
                 self._context.authorize(request, repo_type, repo_id, "content")
+                if not self._service.is_in(repo_type, repo_id, xet_hash):
+                    raise RefusedError("file not found in source repo")
                 return
+        except XetFormatError as error:
+            raise RefusedError(str(error)) from error
         except HubError as error:
             raise RefusedError(_no_source(repo_type, repo_id)) from error
         if repo_type != "bucket":

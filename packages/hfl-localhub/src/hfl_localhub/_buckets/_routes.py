@@ -142,6 +142,12 @@ class BucketRoutes:
         self.register.set_private(bucket, private=private)
         return answer({"private": private})
 
+    def holds(self, namespace: str, name: str, xet_hash: str) -> bool:
+        """Whether a bucket, by its present or a former name, has a file with these bytes."""
+        register = self.register
+        bucket = register.get(namespace, name) or register.renamed(namespace, name)
+        return bucket is not None and register.has_hash(bucket, xet_hash)
+
     def move(self, request: Request, from_id: str, to_id: str) -> None:
         """Rename a bucket: the part of ``POST /api/repos/move`` that is about buckets.
 

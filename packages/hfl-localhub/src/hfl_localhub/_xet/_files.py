@@ -43,6 +43,7 @@ class FileIndex:
         self._new_temporary_path = new_temporary_path
         self._places: Dict[bytes, _Place] = {}
         self._by_sha256: Dict[bytes, bytes] = {}
+        self._sha256s: Dict[bytes, bytes] = {}
         self._lock = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True)
         for shard in self._shards():
@@ -67,6 +68,10 @@ class FileIndex:
     def xet_hash(self, sha256: bytes) -> bytes | None:
         """Return the Xet hash of the file with a sha256, or None."""
         return self._by_sha256.get(sha256)
+
+    def sha256(self, digest: bytes) -> bytes | None:
+        """Return the sha256 of a file, or None if no description of it has one."""
+        return self._sha256s.get(digest)
 
     def add(self, entries: Iterable[FileEntry]) -> None:
         """Store files, all or none."""
@@ -120,6 +125,7 @@ class FileIndex:
         shard.unlink()
         for entry in dead:
             del self._places[entry.digest]
+            self._sha256s.pop(entry.digest, None)
             if entry.sha256 and self._by_sha256.get(entry.sha256) == entry.digest:
                 del self._by_sha256[entry.sha256]
 
@@ -148,6 +154,7 @@ class FileIndex:
             self._places[entry.digest] = _Place(shard, offset)
             if entry.sha256:
                 self._by_sha256[entry.sha256] = entry.digest
+                self._sha256s[entry.digest] = entry.sha256
 
 
 def _entries(shard: Path) -> Iterator[Tuple[int, FileEntry]]:

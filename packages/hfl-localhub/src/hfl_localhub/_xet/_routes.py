@@ -92,9 +92,10 @@ class _Handlers:
 
     @_answering
     async def reconstruction(self, request: Request) -> Response:
-        self._scope(request, "read")
+        scope = self._scope(request, "read")
         span = _ranges.parse(request.headers.get("range"))
         name = request.path_params["hash"]
+        await run_in_threadpool(self._service.check_held, scope, name)
         if span is not None and span.start is None:
             size = await run_in_threadpool(self._service.size, name)
             span = span.of_size(size or 0)

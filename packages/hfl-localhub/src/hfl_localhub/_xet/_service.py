@@ -74,9 +74,15 @@ class XetService:
         return _hashing.to_text(digest)
 
     def sha256(self, xet_hash: str) -> str | None:
-        """Return the sha256 of a file by its Xet hash, or None if its uploader gave none."""
-        entry = self._find(xet_hash)
-        return entry.sha256.hex() if entry is not None and entry.sha256 else None
+        """Return the sha256 of a file by its Xet hash, or None if no uploader gave one."""
+        found = self._files.sha256(_digest(xet_hash))
+        return found.hex() if found is not None else None
+
+    def is_in(self, repo_type: str, repo_id: str, xet_hash: str) -> bool:
+        """Whether a repository (in any revision) or a bucket has a file."""
+        if _digest(xet_hash) == _hashing.EMPTY_HASH:
+            return True  # there is nothing to hide in it, and it is never uploaded
+        return self._context.holds(repo_type, repo_id, xet_hash, self.sha256(xet_hash))
 
     def size(self, xet_hash: str) -> int | None:
         """Return the size of a file in bytes, or None if there is no such file."""
@@ -95,6 +101,15 @@ class XetService:
         needed = {segment.xorb for segment in entry.segments()}
         with self._xorbs.pinned(needed):
             yield from _plan.plain(entry, span, self._xorbs)
+
+    def check_held(self, scope: Scope, xet_hash: str) -> None:
+        """Refuse a file that is not in the repository or bucket which a token is about.
+
+        Raises:
+            XetNotFoundError: As if it was nowhere: that others have it is not to be told.
+        """
+        if scope.access == "contribute" or not self.is_in(scope.repo_type, scope.repo_id, xet_hash):
+            raise _absent(xet_hash)
 
     def reconstruction(self, xet_hash: str, start: int, end: int | None) -> Dict[str, object]:
         """Return what a client needs to put a file together; see :func:`_plan.reconstruction`."""
@@ -181,8 +196,12 @@ class XetService:
     def _known(self, xet_hash: str) -> FileEntry:
         entry = self._find(xet_hash)
         if entry is None:
-            raise XetNotFoundError(f"There is no file {xet_hash}.")
+            raise _absent(xet_hash)
         return entry
+
+
+def _absent(xet_hash: str) -> XetNotFoundError:
+    return XetNotFoundError(f"There is no file {xet_hash}.")
 
 
 def _digest(text: str) -> bytes:

@@ -26,7 +26,8 @@ def token_routes(context: HubContext, service: XetService) -> List[Route]:
         if access == "write" and _is_for_pull_request(request):
             needed = "contribute"
         context.authorize(request, repo_type, repo_id, needed)
-        return token_response(service, Scope(repo_type, repo_id, access))
+        scope = Scope(repo_type, repo_id, "contribute" if needed == "contribute" else access)
+        return token_response(service, scope)
 
     # A route of the router's own syntax cannot restrict the values, so there are six of them.
     def route(repo_type: str, access: str) -> Route:

@@ -24,7 +24,8 @@ class Scope(NamedTuple):
     Attributes:
         repo_type: ``"model"``, ``"dataset"``, ``"space"`` or ``"bucket"``.
         repo_id: Namespace and name.
-        access: ``"read"`` or ``"write"``; who may write may read.
+        access: ``"read"``, ``"write"`` (who may write may read) or ``"contribute"``: upload for a
+            pull request, which gives no right to a gated repository's files.
     """
 
     repo_type: str
@@ -68,7 +69,7 @@ class XetTokens:
         if value is None or value.pop("xet", None) != "token":
             raise XetTokenError("The Xet token is missing, expired or not one of this Hub.")
         scope = Scope(**value)
-        if access == "write" and scope.access != "write":
+        if access == "write" and scope.access not in ("write", "contribute"):
             raise XetScopeError("This Xet token allows reading only.")
         return scope
 
