@@ -109,7 +109,7 @@ def hash_file(source: Path, size: int, advance: Callable[[int], None]) -> FileDi
     sha256 = hashlib.sha256()
     blob = None
     if size <= LARGEST_BLOB:
-        blob = hashlib.sha1(b"blob %d\0" % size)  # noqa: S324  # git's name for it, no protection
+        blob = hashlib.sha1(b"blob %d\0" % size)  # nosec B324  # noqa: S324  # git's name
     buffer = memoryview(bytearray(min(_PIECE, size) or 1))
     with source.open("rb", buffering=0) as file:
         while True:
