@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import warnings
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -253,18 +254,25 @@ class Hub:
             answer = self.send("GET", following, target)
 
     @contextlib.contextmanager
-    def without_bars(self) -> Iterator[None]:
-        """Keep huggingface_hub's own progress bars off the terminal during a block."""
+    def quietly(self) -> Iterator[None]:
+        """Keep huggingface_hub's own bars off the terminal during a block, and what it says to hf_xet.
+
+        Enter it on the thread that waits: filters of warnings are for all threads.
+        """
         utils, constants = self.library.utils, self.library.constants
         # Bars that were asked for by HF_HUB_DISABLE_PROGRESS_BARS=0 cannot be switched off.
-        if utils.are_progress_bars_disabled() or constants.HF_HUB_DISABLE_PROGRESS_BARS is False:
-            yield
-            return
-        utils.disable_progress_bars()
+        is_asked_for = constants.HF_HUB_DISABLE_PROGRESS_BARS is False
+        is_ours_to_change = not (is_asked_for or utils.are_progress_bars_disabled())
+        if is_ours_to_change:
+            utils.disable_progress_bars()
         try:
-            yield
+            with warnings.catch_warnings():
+                # 0.36 calls functions of hf_xet that newer versions of it call deprecated.
+                warnings.filterwarnings("ignore", "hf_xet", DeprecationWarning)
+                yield
         finally:
-            utils.enable_progress_bars()
+            if is_ours_to_change:
+                utils.enable_progress_bars()
 
     @contextlib.contextmanager
     def translated(self, target: Target | None = None) -> Iterator[None]:

@@ -7,7 +7,7 @@ import contextlib
 import gzip
 import io
 import lzma
-import pickletools
+import pickletools  # nosec B403  # it reads opcodes and executes none
 import zipfile
 import zlib
 from pathlib import Path

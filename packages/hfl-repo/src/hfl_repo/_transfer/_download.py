@@ -125,7 +125,7 @@ class Download:
         self._check_room(files, wanted, room_for_copy)
         self.snapshot.mkdir(parents=True, exist_ok=True)
         total = sum(file.size for file in wanted)
-        with self._progress.task("Downloading", total, "bytes") as task, self._hub.without_bars():
+        with self._progress.task("Downloading", total, "bytes") as task, self._hub.quietly():
             work = [functools.partial(self._fetch, file, task.advance) for file in wanted]
             try:
                 errors = in_parallel(work, _AT_ONCE, "hfl-download")
