@@ -214,9 +214,10 @@ def test_of_two_commands_with_one_name_the_first_is_used_and_the_other_named(
 
 
 def test_a_command_of_ours_cannot_be_taken_over(hfl: Run, install: Install):
-    install("aaa", "a_cli", GOOD.replace("Look after animals", "Taken over"), auth="a_cli:zoo")
-    install("hfl-auth", "b_cli", GOOD.replace("Look after animals", "Ours"), auth="b_cli:zoo")
-    done = hfl("auth", "--help")
+    # One whose package brings no command yet, so that there are two that claim it, not three.
+    install("aaa", "a_cli", GOOD.replace("Look after animals", "Taken over"), model="a_cli:zoo")
+    install("hfl-registry", "b_cli", GOOD.replace("Look after animals", "Ours"), model="b_cli:zoo")
+    done = hfl("model", "--help")
     assert "Ours." in done.stdout
 
 
