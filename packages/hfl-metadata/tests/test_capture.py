@@ -187,6 +187,7 @@ def test_a_removed_working_directory_does_not_end_a_capture(tmp_path):
     gone.mkdir()
     problem = run_python(f"""
         import os, pathlib
+        import socket  # first: Python 3.13.0 cannot import it from a folder that is gone
         os.chdir({str(gone)!r})
         pathlib.Path({str(gone)!r}).rmdir()
         from hfl_metadata import capture
