@@ -182,12 +182,15 @@ def test_a_capture_without_a_model_loads_nothing_heavy():
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.skipif(
+    sys.version_info[:3] == (3, 13, 0),
+    reason="CPython 3.13.0 fails with a SystemError when anything is imported in a folder that is gone",
+)
 def test_a_removed_working_directory_does_not_end_a_capture(tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()
     problem = run_python(f"""
         import os, pathlib
-        import socket  # first: Python 3.13.0 cannot import it from a folder that is gone
         os.chdir({str(gone)!r})
         pathlib.Path({str(gone)!r}).rmdir()
         from hfl_metadata import capture
