@@ -130,6 +130,8 @@ def live() -> Callable[..., Live]:
 
 @pytest.fixture
 def children() -> Iterator[Children]:
+    # torch imports half of itself with the first optimizer: here, not again in every fork.
+    torch.optim.SGD([torch.zeros(1)])
     found = Children()
     yield found
     found.end_all()
