@@ -70,6 +70,7 @@ class Restoring(Session):
         *,
         strict: bool = False,
         allow_missing: Collection[str] = (),
+        map_location: str | torch.device | None = None,
         **components: Any,
     ) -> RestoreReport:
         """Put a checkpoint's states into live objects.
@@ -81,6 +82,8 @@ class Restoring(Session):
             which: As for `load`.
             strict: Raise for a damaged newest checkpoint instead of going back.
             allow_missing: Components that the checkpoint may lack.
+            map_location: Where a model that was built on the meta device gets its memory; None means the
+                host. What is on a device stays there.
             **components: Name to live object, as for `save`.
 
         Returns:
@@ -102,11 +105,11 @@ class Restoring(Session):
             )
             present = {name: item for name, item in components.items() if name not in missing}
             saved = read_components(checkpoint.path, manifest, present)
-            restored = restore_components(saved, present)
+            restored = restore_components(saved, present, device=map_location)
         self._run.adopt(checkpoint.run_id)
         self._line = Line(checkpoint.run_id, checkpoint.name, checkpoint.step)
         self._previous = (checkpoint.step, checkpoint.epoch)
-        warnings = [*selection.warnings, *version_warnings(manifest.versions)]
+        warnings = [*selection.warnings, *version_warnings(manifest.versions), *restored.warnings]
         warnings += [
             f"{name!r} is in the checkpoint and was not restored"
             for name in manifest.components
@@ -115,7 +118,7 @@ class Restoring(Session):
         for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
             _log.warning("%s: %s", checkpoint.name, warning)
         return RestoreReport(
-            checkpoint, restored, tuple(missing), selection.quarantined, tuple(warnings)
+            checkpoint, restored.names, tuple(missing), selection.quarantined, tuple(warnings)
         )
 
     def resume(
