@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections import OrderedDict
 from typing import Any, Callable, Dict, List, Mapping
@@ -10,12 +11,12 @@ from typing import Any, Callable, Dict, List, Mapping
 from torch import nn
 from torch.optim import Optimizer
 
-from hfl_checkpoint import _codec, _modules, _optimizers, _pretrained
+from hfl_checkpoint import _adapters, _base, _codec, _modules, _optimizers, _pretrained
 from hfl_checkpoint._shapes import require_complete
 from hfl_core import ConfigError
 
 MODEL, OPTIMIZER, STATEFUL, MAPPING = "model", "optimizer", "stateful", "mapping"
-PRETRAINED = "pretrained"
+PRETRAINED, PEFT, PART = "pretrained", "peft", "part"
 
 # Names become file names; a number at the end would look like a rank.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,12 +29,14 @@ class Captured:
 
     Attributes:
         name: The name under which it was passed.
-        kind: ``"model"``, ``"optimizer"``, ``"stateful"``, ``"mapping"`` or ``"pretrained"``.
+        kind: ``"model"``, ``"optimizer"``, ``"stateful"``, ``"mapping"``, ``"pretrained"``, ``"peft"``, or
+            ``"part"`` of a component whose name is before the first dot of this one's.
         class_name: The class, as ``module.QualifiedName``.
         state: The tree and the tensors; tensors still are those of the live object.
         extra: Facts about the state that a restore compares.
         files: Further files by their path in the checkpoint (a model's configuration).
         per_rank: Whether every rank has one of its own.
+        tensor_file: The file of its tensors, where it is not the usual one.
     """
 
     name: str
@@ -43,10 +46,13 @@ class Captured:
     extra: Dict[str, Any]
     files: Dict[str, bytes]
     per_rank: bool
+    tensor_file: str | None = None
 
     @property
     def tensors(self) -> str:
         """The file of its tensors, in the checkpoint."""
+        if self.tensor_file is not None:
+            return self.tensor_file
         if self.kind == MODEL:
             return f"{_pretrained.model_folder(self.name)}model.safetensors"
         return (
@@ -74,7 +80,7 @@ def kind_of(name: str, component: Any) -> str:
             + ".",
         )
     if isinstance(component, nn.Module):
-        return MODEL
+        return PEFT if _adapters.is_peft(component) else MODEL
     if isinstance(component, Optimizer):
         return OPTIMIZER
     if hasattr(component, "state_dict") and hasattr(component, "load_state_dict"):
@@ -129,11 +135,13 @@ def capture(components: Mapping[str, Any]) -> List[Captured]:
     """
     kinds = kinds_of(components)
     names = parameter_names(components)
-    models = [name for name, kind in kinds.items() if kind == MODEL]
-    captured = []
+    models = [name for name, kind in kinds.items() if kind in (MODEL, PEFT)]
+    captured: List[Captured] = []
     for name, component in components.items():
         if kinds[name] == PRETRAINED:
             captured.append(_capture_pretrained(name, component, models))
+        elif kinds[name] == PEFT:
+            captured.extend(_capture_peft(name, component))
         else:
             captured.append(_CAPTURES[kinds[name]](name, component, names))
     return _without_twice_written(captured)
@@ -216,6 +224,41 @@ def _capture_mapping(name: str, component: Mapping[str, Any], _: Mapping[int, st
     )
 
 
+def _capture_peft(name: str, module: nn.Module) -> List[Captured]:
+    inner: Any = _modules.unwrap(module)
+    require_complete(name, inner, inner.state_dict())
+    parts = _adapters.parts(name, module)
+    configurations = _adapters.configurations(module)
+    base = _base.identify(inner, _adapters.owned(inner), parts.rest)
+    folder = _pretrained.model_folder(name)
+    names = {adapter: f"{name}.adapter.{adapter}" for adapter in parts.adapters}
+    if _adapters.DEFAULT in names:
+        names[_adapters.DEFAULT] = name
+    extra = {
+        "adapters": names,
+        "rest": f"{name}.rest",
+        "base": base,
+        "configurations": configurations,
+    }
+    whole = class_name(module)
+
+    def part(item: str, state: Any, file: str | None, files: Mapping[str, bytes]) -> Captured:
+        kind = PEFT if item == name else PART
+        encoded = _codec.encode(state, name=item)
+        own = extra if item == name else {}
+        return Captured(item, kind, whole, encoded, own, dict(files), False, file)
+
+    found = [part(f"{name}.rest", parts.rest, None, {})]
+    if name not in names.values():
+        found.append(part(name, {}, None, {}))
+    for adapter, item in names.items():
+        place = folder if adapter == _adapters.DEFAULT else f"{folder}{adapter}/"
+        text = json.dumps(configurations[adapter], indent=2, sort_keys=True) + "\n"
+        files = {place + _adapters.CONFIG: text.encode()}
+        found.append(part(item, parts.adapters[adapter], place + _adapters.WEIGHTS, files))
+    return found
+
+
 def _capture_pretrained(name: str, component: Any, models: List[str]) -> Captured:
     folder = _pretrained.companion_folder(name, models)
     files = _pretrained.files_of(name, component)
@@ -237,3 +280,6 @@ _CAPTURES: Dict[str, Callable[[str, Any, Mapping[int, str]], Captured]] = {
     STATEFUL: _capture_stateful,
     MAPPING: _capture_mapping,
 }
+
+# What a manifest may hold; a reader refuses what it does not know.
+KINDS = {*_CAPTURES, PRETRAINED, PEFT, PART}

@@ -43,7 +43,12 @@ def cleaned(text: str) -> str:
           "hidden_size": 8
         }
     """
-    return json.dumps(_cleaned(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(cleaned_document(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
+
+
+def cleaned_document(document: Any) -> Any:
+    """Like `cleaned`, for JSON that was parsed already."""
+    return _cleaned(document)
 
 
 def is_local(name: str) -> bool:

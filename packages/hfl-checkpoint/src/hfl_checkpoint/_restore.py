@@ -11,11 +11,12 @@ from typing import Any, Callable, Dict, List, Mapping, MutableMapping, Tuple
 import torch
 from torch.nn.parameter import is_lazy
 
-from hfl_checkpoint import _meta, _modules, _optimizers, _pretrained
+from hfl_checkpoint import _adapters, _base, _meta, _modules, _optimizers, _pretrained
 from hfl_checkpoint._components import (
     MAPPING,
     MODEL,
     OPTIMIZER,
+    PEFT,
     PRETRAINED,
     STATEFUL,
     class_name,
@@ -211,6 +212,64 @@ def _tensor_differences(saved: Mapping[str, Any], live: Mapping[str, Any]) -> Li
     return found
 
 
+def _plan_peft(saved: Saved, module: Any, _: _Live) -> _Change:
+    """Compare the adapters and the base, then fill the memory of the live adapters."""
+    inner = _modules.unwrap(module)
+    live = _adapters.parts(saved.name, module)
+    then = saved.state["adapters"]
+    found = [
+        f"adapter {item!r} was saved, and is not there"
+        for item in then
+        if item not in live.adapters
+    ]
+    found += [f"adapter {item!r} was not saved" for item in live.adapters if item not in then]
+    base = _base.identify(inner, _adapters.owned(inner), saved.state["rest"])
+    was = saved.document["base"]
+    if any(was[key] != base[key] for key in ("structure", "content") if was[key] and base[key]):
+        found.append(f"its base was {_base.describe(was)}, and is {_base.describe(base)}")
+    tensors: List[Tuple[torch.Tensor, torch.Tensor]] = []
+    for adapter in [item for item in then if item in live.adapters]:
+        own = live.adapters[adapter]
+        if then[adapter] and not any(key in own for key in then[adapter]):
+            found.append(
+                f"none of the {len(then[adapter])} saved tensors of adapter {adapter!r} is one of the "
+                f"{len(own)} that are there"
+            )
+            continue
+        found += [
+            f"adapter {adapter!r}: {text}" for text in _tensor_differences(then[adapter], own)
+        ]
+        tensors += [
+            (own[key], value)
+            for key, value in then[adapter].items()
+            if key in own
+            and isinstance(value, torch.Tensor)
+            and _adapters.in_memory_of(own[key], inner)
+        ]
+    state = inner.state_dict()
+    state = {name: state[key] for key, name in _modules.strip_wrappers(inner, state).items()}
+    rest = {name: state[name] for name in saved.state["rest"] if name in state}
+    found += _tensor_differences(saved.state["rest"], rest)
+    if found:
+        raise StateMismatchError(saved.name, found)
+    tensors += [(rest[name], value) for name, value in saved.state["rest"].items()]
+    notes = [
+        f"adapter {adapter!r} of {saved.name!r} has another configuration: {'; '.join(texts)}"
+        for adapter, config in _adapters.configurations(module).items()
+        for texts in [
+            _adapters.configuration_differences(saved.document["configurations"][adapter], config)
+        ]
+        if texts
+    ]
+
+    def apply() -> None:
+        with torch.no_grad():
+            for target, value in tensors:
+                target.copy_(value)
+
+    return _Change(saved.name, _MODEL, apply, None, notes)
+
+
 def _plan_optimizer(saved: Saved, optimizer: Any, context: _Live) -> _Change:
     names = context.names
     found = _class_differences(saved, optimizer)
@@ -288,4 +347,5 @@ _PLANS: Dict[str, Callable[[Saved, Any, _Live], _Change]] = {
     STATEFUL: _plan_stateful,
     MAPPING: _plan_mapping,
     PRETRAINED: _plan_pretrained,
+    PEFT: _plan_peft,
 }

@@ -52,12 +52,12 @@ class Restoring(Session):
         """
         self.wait()
         with selected(self._run, which, strict=False) as selection:
-            available = selection.manifest.components
-            names = list(available) if only is None else list(only)
+            available = list(selection.manifest.names)
+            names = available if only is None else list(only)
             absent = [name for name in names if name not in available]
             if absent:
                 raise MissingComponentError(
-                    selection.checkpoint.name, missing=absent, available=list(available)
+                    selection.checkpoint.name, missing=absent, available=available
                 )
             saved = read_components(
                 selection.checkpoint.path, selection.manifest, names, map_location=map_location
@@ -112,7 +112,7 @@ class Restoring(Session):
         warnings = [*selection.warnings, *version_warnings(manifest.versions), *restored.warnings]
         warnings += [
             f"{name!r} is in the checkpoint and was not restored"
-            for name in manifest.components
+            for name in manifest.names
             if name not in components
         ]
         for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up

@@ -68,8 +68,9 @@ def _empty(
     layers = dict(_layer_shapes(module))
     for key, parameter in parameters.items():
         tensor = state.get(key)
-        if not isinstance(tensor, torch.Tensor) or is_lazy(parameter) or is_lazy(tensor):
+        if not isinstance(tensor, torch.Tensor) or any(map(is_lazy, (parameter, tensor))):
             continue
+        # The mark of DeepSpeed, else what the layer says.
         expected: Any = getattr(parameter, "ds_shape", layers.get(key))
         if expected is None and tensor.numel() == 0 and parameter.numel() > 0:
             expected = parameter.shape
