@@ -8,7 +8,7 @@ import json
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Tuple
 
 from torch import nn
 from torch.optim import Optimizer
@@ -35,6 +35,7 @@ class Captured:
         extra: Facts about the state that a restore compares.
         files: Further files by their path in the checkpoint (a model's configuration).
         per_rank: Whether every rank has one of its own.
+        frozen: Keys of the tensors that training is not expected to change.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Captured:
     extra: Dict[str, Any]
     files: Dict[str, bytes]
     per_rank: bool
+    frozen: FrozenSet[str] = frozenset()
 
 
 def kind_of(name: str, component: Any) -> str:
@@ -131,7 +133,14 @@ def _capture_model(name: str, module: nn.Module, _: Mapping[int, str]) -> Captur
     folder = model_folder(name)
     files = {folder + path: data for path, data in _configuration(_modules.unwrap(module)).items()}
     return Captured(
-        name, MODEL, class_name(module), _codec.encode(renamed, name=name), {}, files, False
+        name,
+        MODEL,
+        class_name(module),
+        _codec.encode(renamed, name=name),
+        {},
+        files,
+        False,
+        frozenset(map(_codec.escape, _modules.frozen_parameters(module))),
     )
 
 

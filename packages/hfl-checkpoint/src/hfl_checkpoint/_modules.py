@@ -89,6 +89,16 @@ def named_parameters(component: str, module: nn.Module) -> Iterator[Tuple[str, t
         yield prefix + _strip(key, parallel), parameter
 
 
+def frozen_parameters(module: nn.Module) -> List[str]:
+    """The canonical names of the parameters that no optimizer changes, as they need no gradient."""
+    parallel = _parallel_prefixes(module)
+    return [
+        _strip(key, parallel)
+        for key, parameter in module.named_parameters(remove_duplicate=False)
+        if not parameter.requires_grad
+    ]
+
+
 def _parallel_prefixes(module: nn.Module) -> List[str]:
     """The prefixes that DataParallel and DDP add, longest first.
 
