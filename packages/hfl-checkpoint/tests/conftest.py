@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import signal
@@ -17,21 +18,29 @@ import torch
 from hfl_checkpoint import CheckpointManager
 from hfl_core import Files
 
+BACKBONE = 0.75
 Observer = Callable[[str, Path], None]
 
 
 class Live:
     """A model, its optimizer and counters, each of whose numbers tells at which step they stand."""
 
-    def __init__(self, step: int = 0) -> None:
-        self.model = torch.nn.Linear(3, 2)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+    def __init__(self, step: int = 0, *, is_frozen: bool = False) -> None:
+        self.model: torch.nn.Module = torch.nn.Linear(3, 2)
+        if is_frozen:
+            # Most of it stays as it is: two files' worth for a checkpoint, with the size limit of one.
+            backbone = torch.nn.Linear(40, 40).requires_grad_(False)
+            for parameter in backbone.parameters():
+                parameter.fill_(BACKBONE)
+            self.model = torch.nn.Sequential(backbone, self.model)
+        self.trained = [item for item in self.model.parameters() if item.requires_grad]
+        self.optimizer = torch.optim.SGD(self.trained, lr=0.1, momentum=0.9)
         self.counters: Dict[str, Any] = {}
         self.move_to(step)
 
     def move_to(self, step: int) -> Live:
         with torch.no_grad():
-            for parameter in self.model.parameters():
+            for parameter in self.trained:
                 parameter.fill_(float(step))
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.full_like(
                     parameter, step + 0.5
@@ -54,6 +63,9 @@ class Live:
         }
         found.add(round(self.optimizer.param_groups[0]["lr"] - 0.1))
         for parameter in self.model.parameters():
+            if not parameter.requires_grad:
+                assert set(parameter.flatten().tolist()) == {BACKBONE}
+                continue
             found.update(parameter.flatten().tolist())
             buffer = self.optimizer.state[parameter]["momentum_buffer"]
             found.update(value - 0.5 for value in buffer.flatten().tolist())
@@ -124,8 +136,9 @@ class Children:
 
 
 @pytest.fixture
-def live() -> Callable[..., Live]:
-    return Live
+def live(request: Any) -> Callable[..., Live]:
+    """Make training states; ``"frozen"`` as an indirect parameter gives them a frozen part."""
+    return functools.partial(Live, is_frozen=getattr(request, "param", None) == "frozen")
 
 
 @pytest.fixture

@@ -79,6 +79,24 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(
     assert names(manager) == ["step-00000001"]
 
 
+def test_unchanged_tensors_need_no_room(small_disk: Any, open_manager: Any) -> None:
+    run = small_disk(8) / "run"
+    model = torch.nn.Sequential(big(5).requires_grad_(False), torch.nn.Linear(2, 2))
+    for background in (False, True):
+        manager = open_manager(run, background=background)
+        manager.resume(model=model)
+        manager.save(background + 1, model=model)
+        manager.close()
+    assert names(manager) == ["step-00000001", "step-00000002"]
+    assert [report.ok for report in manager.verify_all()] == [True, True]
+    model[0].weight.data += 1
+    manager = open_manager(run)
+    manager.restore(model=model)
+    model[0].weight.data += 1
+    with pytest.raises(DiskSpaceError, match="for a checkpoint of step 3"):
+        manager.save(3, model=model)
+
+
 def test_a_disk_that_fills_while_a_checkpoint_is_written_keeps_the_one_before(
     small_disk: Any, open_manager: Any, live: Any
 ) -> None:

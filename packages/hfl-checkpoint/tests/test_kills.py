@@ -70,6 +70,7 @@ def require_whole(run: Path, live: Any, *, steps: set[int]) -> int:
     return newest.step
 
 
+@pytest.mark.parametrize("live", ["whole", "frozen"], indirect=True)
 def test_a_kill_at_any_operation_leaves_the_last_commit_newest(
     children: Any, live: Any, memory_path: Path, open_manager: Any
 ) -> None:

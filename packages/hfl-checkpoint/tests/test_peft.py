@@ -278,7 +278,7 @@ def test_an_adapter_of_other_layers_matches_nothing(tmp_path: pathlib.Path) -> N
         (lambda: lora(r=2), lambda: lora(r=3), r"had shape \[2, 8\], and has \[3, 8\]"),
         (
             lambda: with_second(lora()),
-            lambda: lora(),
+            lora,
             "adapter 'default2' was saved, and is not there",
         ),
         (lora, lambda: with_second(lora()), "adapter 'default2' was not saved"),

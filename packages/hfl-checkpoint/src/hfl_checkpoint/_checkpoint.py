@@ -29,7 +29,8 @@ class Checkpoint:
         path: Its directory.
         pinned: Whether it is kept whatever the policy says.
         labels: The names that were given to it with pins.
-        size: Bytes on disk, the manifest aside.
+        size: Bytes of its files, the manifest aside. Files that it shares with other checkpoints count
+            in each of them.
     """
 
     name: str
@@ -45,6 +46,18 @@ class Checkpoint:
     pinned: bool
     labels: Tuple[str, ...]
     size: int
+
+    @property
+    def unique_size(self) -> int:
+        """Bytes of the files that it shares with no other checkpoint: what deleting it sets free.
+
+        A file that was cloned looks like one of its own here; only the file system knows better.
+
+        Raises:
+            OSError: It was deleted meanwhile.
+        """
+        found = (path.stat() for path in self.path.rglob("*") if path.is_file())
+        return sum(status.st_size for status in found if status.st_nlink == 1)
 
 
 def describe(path: Path, manifest: Manifest, pin_labels: Tuple[str, ...] | None) -> Checkpoint:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections import OrderedDict
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping
 
 from torch import nn
 from torch.optim import Optimizer
@@ -37,6 +37,7 @@ class Captured:
         files: Further files by their path in the checkpoint (a model's configuration).
         per_rank: Whether every rank has one of its own.
         tensor_file: The file of its tensors, where it is not the usual one.
+        frozen: Keys of the tensors that training is not expected to change.
     """
 
     name: str
@@ -47,19 +48,21 @@ class Captured:
     files: Dict[str, bytes]
     per_rank: bool
     tensor_file: str | None = None
+    frozen: FrozenSet[str] = frozenset()
 
     @property
     def tensors(self) -> str:
-        """The file of its tensors, in the checkpoint."""
+        """The file of its tensors, in the checkpoint, unless there are several."""
         if self.tensor_file is not None:
             return self.tensor_file
         if self.kind == MODEL:
             return f"{_pretrained.model_folder(self.name)}model.safetensors"
-        return (
-            f"state/{self.name}-00000.safetensors"
-            if self.per_rank
-            else f"state/{self.name}.safetensors"
-        )
+        return f"{self.base}.safetensors"
+
+    @property
+    def base(self) -> str:
+        """What the names of its own files below ``state/`` begin with."""
+        return f"state/{self.name}-00000" if self.per_rank else f"state/{self.name}"
 
 
 def kind_of(name: str, component: Any) -> str:
@@ -182,7 +185,14 @@ def _capture_model(name: str, module: nn.Module, _: Mapping[int, str]) -> Captur
     configuration = _pretrained.configuration(_modules.unwrap(module))
     files = {_pretrained.model_folder(name) + path: data for path, data in configuration.items()}
     return Captured(
-        name, MODEL, class_name(module), _codec.encode(renamed, name=name), {}, files, False
+        name,
+        MODEL,
+        class_name(module),
+        _codec.encode(renamed, name=name),
+        {},
+        files,
+        False,
+        frozen=frozenset(map(_codec.escape, _modules.frozen_parameters(module))),
     )
 
 

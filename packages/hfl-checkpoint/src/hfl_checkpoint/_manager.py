@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 from hfl_checkpoint import _arguments
+from hfl_checkpoint._component_files import Storage
+from hfl_checkpoint._compression import check_levels
 from hfl_checkpoint._restoring import Restoring
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._saving import Saving
+from hfl_checkpoint._shards import parse_size
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -37,9 +40,15 @@ class CheckpointManager(Saving, Restoring):
         when_busy: What `step` does when a save is due and the one before it is still being written:
             ``"wait"``, or ``"skip"`` it and say so in the log. `save` always waits.
         metadata: More to record in each checkpoint's ``metadata.json``: name to what JSON can hold.
+        compression: ``"fast"``, ``"small"`` or None for all components, or component to one of them.
+            It needs ``hfl-checkpoint[compression]``; compressed tensors cannot be mapped into memory,
+            and `from_pretrained` does not see a compressed model.
+        max_shard_size: Bytes of tensors in one file, or text such as ``"5GB"``; more of them are spread
+            over several files, as transformers does it.
 
     Raises:
         ConfigError: An argument makes no sense, or `directory` is a file.
+        MissingExtraError: Compression is wanted, and its library is not installed.
 
     Example:
         >>> import tempfile, torch
@@ -51,7 +60,7 @@ class CheckpointManager(Saving, Restoring):
         'step-00000001'
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one object, configured in one place
         self,
         directory: str | os.PathLike[str],
         *,
@@ -61,8 +70,13 @@ class CheckpointManager(Saving, Restoring):
         background: bool = True,
         when_busy: Literal["wait", "skip"] = "wait",
         metadata: Mapping[str, Any] | None = None,
+        compression: (
+            Literal["fast", "small"] | Mapping[str, Literal["fast", "small"] | None] | None
+        ) = None,
+        max_shard_size: int | str = "5GB",
     ) -> None:
         _arguments.check_policies(save, keep, when_busy)
+        storage = Storage(parse_size(max_shard_size), check_levels(compression))
         super().__init__(
             directory,
             save=save,
@@ -71,6 +85,7 @@ class CheckpointManager(Saving, Restoring):
             background=background,
             when_busy=when_busy,
             metadata=metadata,
+            storage=storage,
         )
 
     def close(self) -> None:

@@ -6,12 +6,16 @@ import dataclasses
 import datetime
 import math
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 from hfl_checkpoint import _canonical
-from hfl_checkpoint.errors import CheckpointDamagedError
+from hfl_checkpoint.errors import CheckpointDamagedError, UnsupportedFormatError
 
 MANIFEST = "manifest.json"
+
+# Features that a reader has to know, where a checkpoint uses them.
+COMPRESSION = "blosc2"
+_KNOWN_NEEDS = {COMPRESSION}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +27,14 @@ class FileEntry:
         size: Bytes.
         xxh3: The xxh3-128 digest in hexadecimal.
         sha256: The SHA-256 digest once it is known, else None.
+        content_size: Bytes of the tensors in it, when they are compressed.
     """
 
     path: str
     size: int
     xxh3: str
     sha256: str | None = None
+    content_size: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +46,13 @@ class ComponentEntry:
             ``"part"``.
         class_name: The class that was saved.
         files: Paths of its files.
+        compression: How its tensors are compressed: ``"fast"``, ``"small"``, or None.
     """
 
     kind: str
     class_name: str
     files: Tuple[str, ...]
+    compression: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,14 +86,26 @@ class Manifest:
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "reason": self.reason,
             "components": {
-                name: {"kind": entry.kind, "class": entry.class_name, "files": list(entry.files)}
+                name: {
+                    "kind": entry.kind,
+                    "class": entry.class_name,
+                    "files": list(entry.files),
+                    **_present(compression=entry.compression),
+                }
                 for name, entry in self.components.items()
             },
             "files": [
-                {"path": f.path, "size": f.size, "xxh3-128": f.xxh3, "sha256": f.sha256}
+                {
+                    "path": f.path,
+                    "size": f.size,
+                    "xxh3-128": f.xxh3,
+                    "sha256": f.sha256,
+                    **_present(content_size=f.content_size),
+                }
                 for f in self.files
             ],
             "versions": dict(self.versions),
+            **_present(needs=self.needs),
         }
         return _canonical.dump(document)
 
@@ -93,6 +113,12 @@ class Manifest:
     def names(self) -> Tuple[str, ...]:
         """The components; an entry with a dot in its name is a part of one (an adapter of a model)."""
         return tuple(name for name in self.components if "." not in name)
+
+    @property
+    def needs(self) -> List[str]:
+        """What a reader has to know beside the format itself; one that does not must refuse."""
+        is_compressed = any(entry.compression for entry in self.components.values())
+        return [COMPRESSION] if is_compressed else []
 
     @property
     def size(self) -> int:
@@ -112,10 +138,18 @@ def read_manifest(directory: Path) -> Manifest:
     Raises:
         FileNotFoundError: The directory has none, so it is not a checkpoint.
         CheckpointDamagedError: It was changed, or is malformed.
-        UnsupportedFormatError: It was written in a newer format.
+        UnsupportedFormatError: It was written in a newer format, or needs a feature of a newer version.
     """
     document = _canonical.load(directory / MANIFEST)
     try:
+        unknown = sorted(set(map(str, document.get("needs", ()))) - _KNOWN_NEEDS)
+        if unknown:
+            raise UnsupportedFormatError(
+                str(directory / MANIFEST),
+                found=_canonical.FORMAT,
+                supported=_canonical.FORMAT,
+                needs=unknown,
+            )
         return _parse(document)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointDamagedError(
@@ -135,15 +169,31 @@ def _parse(document: Dict[str, Any]) -> Manifest:
         metrics={name: float(value) for name, value in document["metrics"].items()},
         reason=str(document["reason"]),
         components={
-            name: ComponentEntry(entry["kind"], entry["class"], tuple(map(_safe, entry["files"])))
+            name: ComponentEntry(
+                entry["kind"],
+                entry["class"],
+                tuple(map(_safe, entry["files"])),
+                entry.get("compression"),
+            )
             for name, entry in document["components"].items()
         },
         files=tuple(
-            FileEntry(_safe(f["path"]), int(f["size"]), str(f["xxh3-128"]), f["sha256"])
+            FileEntry(
+                _safe(f["path"]),
+                int(f["size"]),
+                str(f["xxh3-128"]),
+                f["sha256"],
+                f.get("content_size"),
+            )
             for f in document["files"]
         ),
         versions=dict(document["versions"]),
     )
+
+
+def _present(**fields: Any) -> Dict[str, Any]:
+    """The fields that say something: those that most checkpoints do without are left out."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def _moment(text: str) -> datetime.datetime:

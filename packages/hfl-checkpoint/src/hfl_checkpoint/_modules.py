@@ -124,6 +124,16 @@ def matched(saved: Iterable[str], live: Iterable[str]) -> Dict[str, str]:
     return names
 
 
+def frozen_parameters(module: nn.Module) -> List[str]:
+    """The canonical names of the parameters that no optimizer changes, as they need no gradient."""
+    parallel = _parallel_prefixes(module)
+    return [
+        _strip(key, parallel)
+        for key, parameter in module.named_parameters(remove_duplicate=False)
+        if not parameter.requires_grad
+    ]
+
+
 def _parallel_prefixes(module: nn.Module) -> List[str]:
     """The prefixes that DataParallel, DDP and AveragedModel add, longest first.
 

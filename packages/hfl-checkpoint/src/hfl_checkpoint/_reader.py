@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping
+
+import psutil
 
 from hfl_checkpoint import _optimizers
 from hfl_checkpoint._components import KINDS, OPTIMIZER, PEFT
+from hfl_checkpoint._compression import Packing, read_compressed
 from hfl_checkpoint._decode import decode
 from hfl_checkpoint._tensors import read_tensors, unpack
 from hfl_checkpoint.errors import (
     CheckpointDamagedError,
-    UnknownTypeError,
+    CheckpointError,
     UnsupportedFormatError,
 )
+from hfl_core import HflError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +74,7 @@ def read_components(
         CheckpointDamagedError: A file is malformed.
         UnknownTypeError: A registered type or an enum is not there to be rebuilt.
     """
+    sizes = {item.path: item.content_size for item in manifest.files}
     found = {}
     for name in names:
         entry = manifest.components[name]
@@ -76,19 +82,23 @@ def read_components(
             raise UnsupportedFormatError(
                 str(directory), found=f"1 with a component of kind {entry.kind}", supported=1
             )
-        found[name] = _read(directory, name, entry, map_location)
+        found[name] = _read(directory, name, entry, map_location, sizes)
         if entry.kind == PEFT:
-            found[name] = _with_parts(directory, manifest, found[name], map_location)
+            found[name] = _with_parts(directory, manifest, found[name], map_location, sizes)
     return found
 
 
 def _with_parts(
-    directory: Path, manifest: Manifest, main: Saved, map_location: str | torch.device | None
+    directory: Path,
+    manifest: Manifest,
+    main: Saved,
+    map_location: str | torch.device | None,
+    sizes: Mapping[str, int | None],
 ) -> Saved:
     """Put the adapters of a PEFT model and the rest of it together again."""
     try:
         parts = {
-            item: _read(directory, item, manifest.components[item], map_location).state
+            item: _read(directory, item, manifest.components[item], map_location, sizes).state
             for item in [*main.document["adapters"].values(), main.document["rest"]]
             if item != main.name
         }
@@ -105,7 +115,11 @@ def _with_parts(
 
 
 def _read(
-    directory: Path, name: str, entry: ComponentEntry, map_location: str | torch.device | None
+    directory: Path,
+    name: str,
+    entry: ComponentEntry,
+    map_location: str | torch.device | None,
+    content_sizes: Mapping[str, int | None] = MappingProxyType({}),
 ) -> Saved:
     stored: Dict[str, torch.Tensor] = {}
     document: Dict[str, Any] = {}
@@ -113,15 +127,16 @@ def _read(
         for path in entry.files:
             if path.endswith(".safetensors"):
                 stored.update(read_tensors(directory / path))
-            elif path.startswith("state/"):
+            elif path.startswith("state/") and path.endswith(".json"):
                 document = json.loads((directory / path).read_bytes())
+        stored.update(_decompressed(directory, document, content_sizes))
         if map_location is not None:
             stored = {key: value.to(map_location) for key, value in stored.items()}
         tensors = unpack(stored, document["layout"])
         state = decode(document["state"], tensors)
     except CheckpointDamagedError as error:
         raise CheckpointDamagedError(directory.name, [f"{name}: {error.problems[0]}"]) from error
-    except (UnknownTypeError, MemoryError):
+    except (HflError, MemoryError):
         raise
     except Exception as error:
         # The readers of the formats raise what they like, each a class of its own.
@@ -129,3 +144,27 @@ def _read(
             directory.name, [f"the state of {name!r} is malformed ({error!r})"]
         ) from error
     return Saved(name, entry.kind, entry.class_name, state, document)
+
+
+def _decompressed(
+    directory: Path, document: Mapping[str, Any], content_sizes: Mapping[str, int | None]
+) -> Dict[str, torch.Tensor]:
+    stored: Dict[str, torch.Tensor] = {}
+    for path, description in document.get("compressed", {}).items():
+        packing = Packing.from_json(description)
+        promised = content_sizes.get(path)
+        if packing.content_size != promised:
+            raise ValueError(f"{path} holds {packing.content_size} bytes instead of {promised}")
+        available = psutil.virtual_memory().available
+        if packing.content_size > available:
+            raise CheckpointError(
+                f"{path} of checkpoint {directory.name!r} has {packing.content_size:,} bytes when it is "
+                f"decompressed, and {available:,} bytes of memory are available.",
+                hint="Load it where there is more memory, or load only=… the other components.",
+            )
+        stored.update(
+            read_compressed(
+                directory / path, packing, document["digests"], checkpoint=directory.name
+            )
+        )
+    return stored

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 from hfl_checkpoint import _arguments, _cleanup
@@ -11,9 +10,10 @@ from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._policies import SaveContext, SavePolicy
 from hfl_checkpoint._provenance import describe_run
+from hfl_checkpoint._reuse import Previous
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._snapshot import Arena
-from hfl_checkpoint._writer import Draft, pack_all, write_checkpoint
+from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
 from hfl_checkpoint.errors import CheckpointExistsError
 from hfl_core import get_logger, translated_os_errors
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hfl_checkpoint._background import PendingCheckpoint
     from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan
+    from hfl_checkpoint._component_files import Storage
     from hfl_checkpoint._protocol import TrainingStateLike
     from hfl_checkpoint._retention import KeepPolicy
 
@@ -41,6 +42,7 @@ class Saving(Session):
         background: bool,
         when_busy: Literal["wait", "skip"],
         metadata: Mapping[str, Any] | None,
+        storage: Storage,
     ) -> None:
         super().__init__(directory, background=background)
         self._save_policy = save
@@ -49,6 +51,7 @@ class Saving(Session):
         self._when_busy = when_busy
         self._metadata = dict(metadata or {})
         self._arena = Arena()
+        self._storage = storage
 
     def save(
         self,
@@ -104,6 +107,8 @@ class Saving(Session):
                 str(self._line.parent), step=step, directory=str(self._run.path)
             )
         captured = capture(components)
+        packed = pack_all(captured)
+        previous = self._previous_files()
         draft = Draft(
             step=step,
             epoch=epoch,
@@ -111,13 +116,15 @@ class Saving(Session):
             reason=reason,
             parent=self._line.parent,
             components=captured,
-            tensors=pack_all(captured),
+            tensors=packed,
+            shards=shard_all(captured, packed, self._storage, previous),
             metadata=describe_run(self._metadata),
+            previous=previous,
         )
         run_id = self._attach()
         if self._saver is None:
             return self._commit(run_id, draft)
-        snapshot = dataclasses.replace(draft, tensors=self._arena.copy(draft.tensors))
+        snapshot = draft.with_copies(self._arena.copy(draft.changeable))
         return self._saver.start(step, lambda: self._commit(run_id, snapshot))
 
     def step(
@@ -172,6 +179,11 @@ class Saving(Session):
             return _cleanup.plan(self._run, self._keep)
         with translated_os_errors(f"clean {str(self._run.path)!r}"):
             return _cleanup.clean(self._run, self._keep)
+
+    def _previous_files(self) -> Previous | None:
+        """The last checkpoint of this line, as a source of files that need not be written again."""
+        parent = self._line.parent
+        return None if parent is None else Previous.read(self._run.path / parent)
 
     def _attach(self) -> str:
         """The run that this save belongs to; one of its own when nothing was restored."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Layout = Dict[str, Dict[str, Any]]
 
 # The data types that every supported release of safetensors reads, with the format's names.
-_DTYPES = {
+DTYPE_NAMES = {
     torch.float64: "F64",
     torch.int64: "I64",
     torch.float32: "F32",
@@ -108,12 +108,47 @@ def unpack(stored: Mapping[str, torch.Tensor], layout: Layout) -> Dict[str, torc
     return tensors
 
 
+def header_of(tensors: Mapping[str, torch.Tensor]) -> Tuple[List[str], bytes]:
+    """Describe a safetensors file, as it stands at the beginning of that file.
+
+    It depends on names, types and shapes alone: nothing volatile is in it.
+
+    Args:
+        tensors: Key to tensor, as `pack` returns them.
+
+    Returns:
+        The keys in the order of the file, and the header's bytes.
+    """
+    order = file_order(tensors)
+    header: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for key in order:
+        size = byte_size(tensors[key])
+        header[key] = {
+            "dtype": DTYPE_NAMES[tensors[key].dtype],
+            "shape": list(tensors[key].shape),
+            "data_offsets": [position, position + size],
+        }
+        position += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format wants tensors aligned to eight bytes
+    return order, len(text).to_bytes(8, "little") + text
+
+
+def file_order(tensors: Mapping[str, torch.Tensor]) -> List[str]:
+    """The order in which tensors lie in a file: it depends on their names and types alone."""
+    return sorted(tensors, key=lambda key: (-tensors[key].element_size(), key))
+
+
+def byte_size(tensor: torch.Tensor) -> int:
+    """The bytes of a tensor's elements."""
+    return tensor.numel() * tensor.element_size()
+
+
 def write_tensors(
     writer: FileWriter, stored: Mapping[str, torch.Tensor], digest: Digest
 ) -> Dict[str, str]:
     """Stream tensors into a safetensors file, hashing in the same pass.
-
-    The bytes depend on names, types, shapes and values alone: nothing volatile is in the header.
 
     Args:
         writer: The new file.
@@ -123,26 +158,13 @@ def write_tensors(
     Returns:
         Key to the xxh3-128 digest of the tensor's bytes.
     """
-    order = sorted(stored, key=lambda key: (-stored[key].element_size(), key))
-    header: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for key in order:
-        tensor = stored[key]
-        size = tensor.numel() * tensor.element_size()
-        header[key] = {
-            "dtype": _DTYPES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [position, position + size],
-        }
-        position += size
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the format wants tensors aligned to eight bytes
-    writer.write(len(text).to_bytes(8, "little") + text, digest)
+    order, header = header_of(stored)
+    writer.write(header, digest)
     digests = {}
     for key in order:
         own = new_digest()
         # One tensor at a time: the copy that a strided or remote one needs is gone before the next.
-        writer.write(_bytes_of(stored[key]), digest, own)
+        writer.write(bytes_of(stored[key]), digest, own)
         digests[key] = own.hexdigest()
     return digests
 
@@ -159,6 +181,18 @@ def read_tensors(path: Path) -> Dict[str, torch.Tensor]:
     # The reader of each library version maps lazily, and checks the header against the file's size.
     with safe_open(str(path), framework="pt", device="cpu") as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """Return torch's data type of a name of the safetensors format.
+
+    Raises:
+        ValueError: There is none.
+    """
+    for dtype, known in DTYPE_NAMES.items():
+        if known == name:
+            return dtype
+    raise ValueError(f"{name!r} is not a data type of the format")
 
 
 def dtype_named(name: str) -> torch.dtype:
@@ -232,13 +266,13 @@ def _store(packed: Packed, key: str, tensor: torch.Tensor, name: str) -> None:
     # Strides matter where the elements fill their memory (channels last); a slice is written compactly.
     if not tensor.is_contiguous() and _is_dense(tensor):
         entry["stride"] = list(tensor.stride())
-    if tensor.dtype not in _DTYPES:
+    if tensor.dtype not in DTYPE_NAMES:
         entry["dtype"] = str(tensor.dtype).split(".")[-1]
         if tensor.dtype in _PAIRS:
             tensor = torch.view_as_real(tensor)
         elif tensor.element_size() in _STAND_INS:
             tensor = tensor.view(_STAND_INS[tensor.element_size()])
-        if tensor.dtype not in _DTYPES:
+        if tensor.dtype not in DTYPE_NAMES:
             raise UnknownTypeError(f"{name}[{key!r}]", f"a tensor of {entry['dtype']}")
     packed.stored[key] = tensor
     if entry:
@@ -316,7 +350,8 @@ def _as_it_was(stored: torch.Tensor, entry: Mapping[str, Any]) -> torch.Tensor:
     return tensor if tensor.dtype == dtype else tensor.view(dtype)
 
 
-def _bytes_of(tensor: torch.Tensor) -> Any:
+def bytes_of(tensor: torch.Tensor) -> Any:
+    """The bytes of a tensor's elements, in their order; a copy only where they lie otherwise."""
     # A lone element may have any stride, and would keep it in a reshape.
     flat = tensor.cpu().contiguous().as_strided((tensor.numel(),), (1,))
     if flat.numel() == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Literal, Mapping, Tuple
 
 from hfl_checkpoint._checkpoint import Problem, VerifyReport
 from hfl_checkpoint._manifest import MANIFEST, FileEntry, read_manifest
@@ -92,32 +92,45 @@ def _damaged_tensors(directory: Path, file: str) -> List[str]:
 
     Empty when the damage is outside the tensors, or their digests cannot be read.
     """
-    path = directory / file
     try:
-        digests = _tensor_digests(directory, file)
-        header, start = _read_header(path)
         damaged = []
-        with path.open("rb") as stream:
-            for key, expected in digests.items():
-                begin, end = header[key]["data_offsets"]
-                stream.seek(start + begin)
+        with (directory / file).open("rb") as stream:
+            for key, begin, end, expected in _recorded(directory, file):
+                stream.seek(begin)
                 digest = new_digest()
                 digest.update(stream.read(end - begin))
                 if digest.hexdigest() != expected:
                     damaged.append(key)
         return sorted(damaged)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 
 
-def _tensor_digests(directory: Path, file: str) -> Mapping[str, str]:
+def _recorded(directory: Path, file: str) -> Iterator[Tuple[str, int, int, str]]:
+    """Yield the tensors of a file: key, where the bytes begin and end, and their digest."""
+    document = _document(directory, file)
+    if file in document.get("compressed", {}):
+        position = 0
+        for entry in document["compressed"][file]["tensors"]:
+            end = position + sum(entry["chunks"])
+            yield entry["key"], position, end, entry["xxh3"]
+            position = end
+        return
+    header, start = _read_header(directory / file)
+    for key, entry in header.items():
+        if key in document["digests"]:
+            begin, end = entry["data_offsets"]
+            yield key, start + begin, start + end, document["digests"][key]
+
+
+def _document(directory: Path, file: str) -> Mapping[str, Any]:
     for component in read_manifest(directory).components.values():
         if file in component.files:
             for path in component.files:
                 if path.endswith(".json") and path.startswith("state/"):
-                    document = json.loads((directory / path).read_bytes())
-                    return {key: str(value) for key, value in document["digests"].items()}
-    return {}
+                    document: Dict[str, Any] = json.loads((directory / path).read_bytes())
+                    return document
+    return {"digests": {}}
 
 
 def _read_header(path: Path) -> Tuple[Dict[str, Any], int]:

@@ -10,21 +10,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import secrets
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
-from hfl_checkpoint import _canonical, _lease
+from hfl_checkpoint import _lease
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._cleanup import sweep
-from hfl_checkpoint._components import MODEL, Captured
+from hfl_checkpoint._component_files import Storage, write_bytes, write_component
+from hfl_checkpoint._components import Captured
 from hfl_checkpoint._manifest import MANIFEST, ComponentEntry, FileEntry, Manifest
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._provenance import library_versions
+from hfl_checkpoint._reuse import Previous, recognise
 from hfl_checkpoint._run import RunDirectory
-from hfl_checkpoint._tensors import Packed, pack, write_tensors
-from hfl_core import Files, get_logger, new_digest, require_free_space, translated_os_errors
+from hfl_checkpoint._shards import Shard
+from hfl_checkpoint._tensors import Packed, byte_size, pack
+from hfl_core import Files, get_logger, require_free_space, translated_os_errors
 
 # What JSON files, manifest and directories may take beside the tensors.
 _MARGIN_BYTES = 1 << 20
@@ -44,7 +46,9 @@ class Draft:
         parent: The name of the checkpoint before it in the same line of training, or None.
         components: What was captured.
         tensors: Component to what is written of its tensors.
+        shards: Component to the files that they go into.
         metadata: The content of ``metadata.json``, or None.
+        previous: The checkpoint before, as a source of unchanged files, or None.
     """
 
     step: int
@@ -54,12 +58,53 @@ class Draft:
     parent: str | None
     components: Sequence[Captured]
     tensors: Mapping[str, Packed]
+    shards: Mapping[str, Sequence[Shard]]
     metadata: str | None
+    previous: Previous | None = None
+
+    @property
+    def changeable(self) -> Dict[str, Packed]:
+        """The tensors that have to be copied before training goes on: those that are on disk need not."""
+        return {
+            name: dataclasses.replace(
+                packed,
+                stored={
+                    key: packed.stored[key]
+                    for shard in self.shards[name]
+                    if shard.same_as is None
+                    for key in shard.keys
+                },
+            )
+            for name, packed in self.tensors.items()
+        }
+
+    def with_copies(self, copies: Mapping[str, Packed]) -> Draft:
+        """The same draft with copies instead of live tensors, where there are copies."""
+        tensors = {
+            name: dataclasses.replace(packed, stored={**packed.stored, **copies[name].stored})
+            for name, packed in self.tensors.items()
+        }
+        return dataclasses.replace(self, tensors=tensors)
 
 
 def pack_all(components: Sequence[Captured]) -> Dict[str, Packed]:
     """Decide for each component which tensors are written."""
     return {item.name: pack(item.state.tensors, name=item.name) for item in components}
+
+
+def shard_all(
+    components: Sequence[Captured],
+    tensors: Mapping[str, Packed],
+    storage: Storage,
+    previous: Previous | None,
+) -> Dict[str, Tuple[Shard, ...]]:
+    """Decide for each component which files are written, and which are on disk already."""
+    return {
+        item.name: recognise(
+            previous, item.name, tensors[item.name], storage.shards(item, tensors[item.name])
+        )
+        for item in components
+    }
 
 
 def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draft) -> Checkpoint:
@@ -98,9 +143,10 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
 
 
 def _require_room(run: RunDirectory, draft: Draft) -> None:
+    # Compressed or not: nobody knows beforehand how much smaller it gets.
     required = _MARGIN_BYTES + sum(
-        tensor.numel() * tensor.element_size()
-        for packed in draft.tensors.values()
+        byte_size(tensor)
+        for packed in draft.changeable.values()
         for tensor in packed.stored.values()
     )
     require_free_space(run.path, required, purpose=f"a checkpoint of step {draft.step}")
@@ -133,13 +179,21 @@ def _write_files(
     entries: List[FileEntry] = []
     components: Dict[str, ComponentEntry] = {}
     for item in draft.components:
-        own = list(_write_component(files, stage, item, draft.tensors[item.name]))
+        shards = draft.shards[item.name]
+        own = list(
+            write_component(
+                files, stage, item, draft.tensors[item.name], shards, previous=draft.previous
+            )
+        )
         entries.extend(own)
         components[item.name] = ComponentEntry(
-            item.kind, item.class_name, tuple(entry.path for entry in own)
+            item.kind,
+            item.class_name,
+            tuple(entry.path for entry in own),
+            shards[0].level if shards else None,
         )
     if draft.metadata is not None:
-        entries.append(_write_bytes(files, stage, "metadata.json", draft.metadata.encode()))
+        entries.append(write_bytes(files, stage, "metadata.json", draft.metadata.encode()))
     for folder in folders:
         files.sync_directory(stage / folder)
     return entries, components
@@ -152,41 +206,6 @@ def _folders(components: Sequence[Captured]) -> List[str]:
         paths = [item.tensors, *item.files]
         found.update(parent for path in paths for parent in PurePosixPath(path).parents)
     return sorted(str(folder) for folder in found if folder.parts)
-
-
-def _write_component(
-    files: Files, stage: Path, item: Captured, packed: Packed
-) -> Iterator[FileEntry]:
-    for path, data in item.files.items():
-        yield _write_bytes(files, stage, path, data)
-    base = f"state/{item.name}-00000" if item.per_rank else f"state/{item.name}"
-    digests: Dict[str, str] = {}
-    if packed.stored or item.kind == MODEL:
-        path = item.tensors
-        digest = new_digest()
-        with files.create(stage / path) as writer:
-            digests = write_tensors(writer, packed.stored, digest)
-        files.protect(stage / path)
-        yield FileEntry(path, writer.size, digest.hexdigest())
-    document: Dict[str, Any] = {
-        "format": _canonical.FORMAT,
-        "kind": item.kind,
-        "class": item.class_name,
-        "state": item.state.tree,
-        "layout": packed.layout,
-        "digests": digests,
-        **item.extra,
-    }
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-    yield _write_bytes(files, stage, f"{base}.json", text.encode())
-
-
-def _write_bytes(files: Files, stage: Path, path: str, data: bytes) -> FileEntry:
-    digest = new_digest()
-    with files.create(stage / path) as writer:
-        writer.write(data, digest)
-    files.protect(stage / path)
-    return FileEntry(path, writer.size, digest.hexdigest())
 
 
 def _free_name(run: RunDirectory, wanted: str) -> str:

@@ -90,16 +90,22 @@ class UnsupportedFormatError(CheckpointError, IncompatibleStateError):
         path: The file.
         found: The format it declares.
         supported: The newest format that is read.
+        needs: Features of a newer version without which it cannot be read.
     """
 
-    def __init__(self, path: str, *, found: object, supported: int) -> None:
+    def __init__(
+        self, path: str, *, found: object, supported: int, needs: Sequence[str] = ()
+    ) -> None:
+        what = f"has format {found!r}; this version reads formats up to {supported}"
+        if needs:
+            what = f"needs {', '.join(map(repr, needs))}, which this version does not know"
         super().__init__(
-            f"{path!r} has format {found!r}; this version reads formats up to {supported}.",
-            hint="Upgrade with: pip install --upgrade hfl-checkpoint",
+            f"{path!r} {what}.", hint="Upgrade with: pip install --upgrade hfl-checkpoint"
         )
         self.path = path
         self.found = found
         self.supported = supported
+        self.needs = tuple(needs)
 
 
 class CheckpointExistsError(CheckpointError, ConflictError, FileExistsError):

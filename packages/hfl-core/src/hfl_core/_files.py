@@ -13,8 +13,9 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, BinaryIO, Callable, Iterator, Set
 
 from hfl_core._digest import Digest
 from hfl_core.errors import DiskSpaceError, HflError, PermissionDeniedError
@@ -22,6 +23,23 @@ from hfl_core.errors import DiskSpaceError, HflError, PermissionDeniedError
 # A quota that is used up and a file-size limit leave a user as stuck as a full disk does.
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+# ioctl_ficlone(2): the new file gets the blocks of the old one, which are copied when one of them is written to.
+_FICLONE = 0x40049409
+
+# What a file system says that cannot clone or link these two files, or where the old one has just gone.
+_CANNOT_SHARE = {
+    errno.EXDEV,
+    errno.EMLINK,
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOENT,
+    errno.EINVAL,
+    errno.ENOTTY,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.ESTALE,
+}
 
 # Written and hashed piece by piece, so that the hash reads what the write has just brought into the cache.
 _PIECE_BYTES = 4 << 20
@@ -37,6 +55,7 @@ class Files:
 
     def __init__(self, observer: Callable[[str, Path], None] | None = None) -> None:
         self._observer = observer
+        self._cannot_clone: Set[int] = set()
 
     def _announce(self, operation: str, path: Path) -> None:
         if self._observer is not None:
@@ -89,6 +108,59 @@ class Files:
                 temporary.unlink()
             raise
         self.sync_directory(path.parent)
+
+    def share(self, source: BinaryIO, target: Path) -> bool:
+        """Make a file that has the content of another one, without writing it again.
+
+        The file is a clone where the file system can clone (each keeps its content when the other one
+        is written to), else a second name for the same file.
+
+        Args:
+            source: The other file, opened by its path. Nobody may write to it from here on.
+            target: The new name; it must not exist yet.
+
+        Returns:
+            Whether it was made. False means that the file system cannot, and that there is no new file.
+
+        Raises:
+            FileExistsError: The target exists.
+            OSError: The disk is full or cannot be written.
+        """
+        if self._clone(source, target):
+            return True
+        self._announce("link", target)
+        try:
+            os.link(source.name, target)
+        except OSError as error:
+            if error.errno not in _CANNOT_SHARE:
+                raise
+            return False
+        if not os.path.samestat(os.fstat(source.fileno()), target.stat()):
+            target.unlink()  # the name was given to another file after it was opened
+            return False
+        return True
+
+    def _clone(self, source: BinaryIO, target: Path) -> bool:
+        device = os.fstat(source.fileno()).st_dev
+        if sys.platform != "linux" or device in self._cannot_clone:
+            return False
+        import fcntl
+
+        self._announce("clone", target)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            fcntl.ioctl(descriptor, _FICLONE, source.fileno())
+            self._announce("fsync", target)
+            os.fsync(descriptor)
+        except BaseException as error:
+            target.unlink()
+            if isinstance(error, OSError) and error.errno in _CANNOT_SHARE:
+                self._cannot_clone.add(device)
+                return False
+            raise
+        finally:
+            os.close(descriptor)
+        return True
 
     def make_directory(self, path: Path) -> None:
         """Create a directory that must not exist yet; its parent must."""
