@@ -9,6 +9,8 @@ from hfl_core._lazy import check_exports
 
 def test_the_public_names_are_exactly_these() -> None:
     assert sorted(hfl_checkpoint.__all__) == [
+        "AtSteps",
+        "BeforeDeadline",
         "Checkpoint",
         "CheckpointDamagedError",
         "CheckpointError",
@@ -17,12 +19,16 @@ def test_the_public_names_are_exactly_these() -> None:
         "CheckpointNotFoundError",
         "CleanupPlan",
         "Decision",
+        "EveryEpochs",
+        "EveryMinutes",
         "EverySteps",
         "KeepAll",
         "KeepBest",
         "KeepLast",
         "KeepPolicy",
         "MissingComponentError",
+        "OnBest",
+        "OnSignal",
         "PendingCheckpoint",
         "Problem",
         "RestoreReport",

@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint._codec import register_codec as register_codec
     from hfl_checkpoint._manager import CheckpointManager as CheckpointManager
+    from hfl_checkpoint._policies import AtSteps as AtSteps
+    from hfl_checkpoint._policies import EveryEpochs as EveryEpochs
     from hfl_checkpoint._policies import EverySteps as EverySteps
     from hfl_checkpoint._policies import SaveContext as SaveContext
     from hfl_checkpoint._policies import SavePolicy as SavePolicy
+    from hfl_checkpoint._policies_best import OnBest as OnBest
+    from hfl_checkpoint._policies_signal import OnSignal as OnSignal
+    from hfl_checkpoint._policies_time import BeforeDeadline as BeforeDeadline
+    from hfl_checkpoint._policies_time import EveryMinutes as EveryMinutes
     from hfl_checkpoint._retention import KeepAll as KeepAll
     from hfl_checkpoint._retention import KeepBest as KeepBest
     from hfl_checkpoint._retention import KeepLast as KeepLast
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
 
 _EXPORTS = {
+    "AtSteps": "._policies",
+    "BeforeDeadline": "._policies_time",
     "Checkpoint": "._checkpoint",
     "CheckpointDamagedError": ".errors",
     "CheckpointError": ".errors",
@@ -41,12 +49,16 @@ _EXPORTS = {
     "CheckpointNotFoundError": ".errors",
     "CleanupPlan": "._checkpoint",
     "Decision": "._checkpoint",
+    "EveryEpochs": "._policies",
+    "EveryMinutes": "._policies_time",
     "EverySteps": "._policies",
     "KeepAll": "._retention",
     "KeepBest": "._retention",
     "KeepLast": "._retention",
     "KeepPolicy": "._retention",
     "MissingComponentError": ".errors",
+    "OnBest": "._policies_best",
+    "OnSignal": "._policies_signal",
     "PendingCheckpoint": "._background",
     "Problem": "._checkpoint",
     "RestoreReport": "._checkpoint",

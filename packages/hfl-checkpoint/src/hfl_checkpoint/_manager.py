@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 from hfl_checkpoint import _arguments
+from hfl_checkpoint._policies import tell
 from hfl_checkpoint._restoring import Restoring
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._saving import Saving
@@ -72,6 +73,7 @@ class CheckpointManager(Saving, Restoring):
             when_busy=when_busy,
             metadata=metadata,
         )
+        tell(save, "on_start")
 
     def close(self) -> None:
         """Finish the save under way and give memory back; the manager saves no more after it.
@@ -85,6 +87,7 @@ class CheckpointManager(Saving, Restoring):
         try:
             self.wait()
         finally:
+            tell(self._save_policy, "on_close")
             if self._saver is not None:
                 self._saver.close()
             self._arena.release()

@@ -106,6 +106,7 @@ class Restoring(Session):
         self._run.adopt(checkpoint.run_id)
         self._line = Line(checkpoint.run_id, checkpoint.name, checkpoint.step)
         self._previous = (checkpoint.step, checkpoint.epoch)
+        self._after_restore()
         warnings = [*selection.warnings, *version_warnings(manifest.versions)]
         warnings += [
             f"{name!r} is in the checkpoint and was not restored"

@@ -138,11 +138,7 @@ class KeepBest(Joinable):
 
     def __post_init__(self) -> None:
         _require_count("KeepBest", self.n, "KeepBest('eval_loss', n=2) keeps the best two.")
-        if not (self.metric and isinstance(self.metric, str)):
-            raise ConfigError(
-                f"KeepBest({self.metric!r}) needs the name of a metric.",
-                hint="KeepBest('eval_loss', mode='min'), with the name used in step(..., eval_loss=…).",
-            )
+        require_metric("KeepBest", self.metric)
         require_mode(self.mode)
 
     def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
@@ -169,6 +165,15 @@ def ranked(
     return sorted(
         having, key=lambda checkpoint: (sign * checkpoint.metrics[metric], checkpoint.sequence)
     )
+
+
+def require_metric(policy: str, metric: object) -> None:
+    """Refuse what cannot be the name of a metric."""
+    if not (metric and isinstance(metric, str)):
+        raise ConfigError(
+            f"{policy}({metric!r}) needs the name of a metric.",
+            hint=f"{policy}('eval_loss', mode='min'), with the name used in step(..., eval_loss=…).",
+        )
 
 
 def require_mode(mode: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 from hfl_checkpoint import _arguments, _cleanup
 from hfl_checkpoint._components import capture
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
-from hfl_checkpoint._policies import SaveContext, SavePolicy
+from hfl_checkpoint._policies import SaveContext, SavePolicy, is_urgent, tell
 from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._snapshot import Arena
@@ -115,6 +116,7 @@ class Saving(Session):
             metadata=describe_run(self._metadata),
         )
         run_id = self._attach()
+        tell(self._save_policy, "on_save", SaveContext(step, epoch, *self._previous, metrics))
         if self._saver is None:
             return self._commit(run_id, draft)
         snapshot = dataclasses.replace(draft, tensors=self._arena.copy(draft.tensors))
@@ -148,13 +150,21 @@ class Saving(Session):
         reason = self._save_policy.should_save(context)
         if reason is None or state.step == self._line.step:
             return None
-        if self._when_busy == "skip" and self._saver is not None and self._saver.is_busy:
+        if (
+            self._when_busy == "skip"
+            and not is_urgent(reason)
+            and self._saver is not None
+            and self._saver.is_busy
+        ):
             _log.warning("step %d is not saved: an earlier save is still being written", state.step)
             self._previous = previous  # still due: the next step makes up for it
             return None
-        return self.save(
+        saved = self.save(
             state.step, epoch=state.epoch, metrics=metrics, reason=reason, **state.components()
         )
+        if is_urgent(reason):
+            self.wait()
+        return saved
 
     def clean(self, dry_run: bool = True) -> CleanupPlan:
         """Delete what the policy does not keep.
@@ -173,6 +183,9 @@ class Saving(Session):
         with translated_os_errors(f"clean {str(self._run.path)!r}"):
             return _cleanup.clean(self._run, self._keep)
 
+    def _after_restore(self) -> None:
+        tell(self._save_policy, "on_restore", self.checkpoints())
+
     def _attach(self) -> str:
         """The run that this save belongs to; one of its own when nothing was restored."""
         self._run.create()
@@ -184,8 +197,10 @@ class Saving(Session):
         return self._line.run_id
 
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
+        began = time.monotonic()
         checkpoint = write_checkpoint(self._run, run_id, self._naming, draft)
         self._line = Line(run_id, checkpoint.name, draft.step)
+        tell(self._save_policy, "on_commit", time.monotonic() - began)
         try:
             _cleanup.clean(self._run, self._keep)
         except Exception:  # noqa: BLE001  # a policy of the user's may raise anything

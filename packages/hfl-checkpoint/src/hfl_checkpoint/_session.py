@@ -59,6 +59,9 @@ class Session(Catalog):
         """Wait for the save under way."""
         self.wait()
 
+    def _after_restore(self) -> None:
+        """Learn that training goes on from a checkpoint."""
+
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
