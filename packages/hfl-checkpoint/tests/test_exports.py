@@ -24,9 +24,13 @@ def test_the_public_names_are_exactly_these() -> None:
         "EverySteps",
         "KeepAll",
         "KeepBest",
+        "KeepEvery",
+        "KeepIf",
         "KeepLast",
         "KeepPolicy",
+        "KeepWithin",
         "MissingComponentError",
+        "Naming",
         "OnBest",
         "OnSignal",
         "PendingCheckpoint",
@@ -38,7 +42,9 @@ def test_the_public_names_are_exactly_these() -> None:
         "UnknownTypeError",
         "UnsupportedFormatError",
         "VerifyReport",
+        "Vote",
         "__version__",
+        "keep_from",
         "register_codec",
     ]
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import Problem as Problem
     from hfl_checkpoint._checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint._checkpoint import VerifyReport as VerifyReport
+    from hfl_checkpoint._checkpoint import Vote as Vote
     from hfl_checkpoint._codec import register_codec as register_codec
     from hfl_checkpoint._manager import CheckpointManager as CheckpointManager
+    from hfl_checkpoint._naming import Naming as Naming
     from hfl_checkpoint._policies import AtSteps as AtSteps
     from hfl_checkpoint._policies import EveryEpochs as EveryEpochs
     from hfl_checkpoint._policies import EverySteps as EverySteps
@@ -27,8 +29,12 @@ if TYPE_CHECKING:
     from hfl_checkpoint._policies_time import EveryMinutes as EveryMinutes
     from hfl_checkpoint._retention import KeepAll as KeepAll
     from hfl_checkpoint._retention import KeepBest as KeepBest
+    from hfl_checkpoint._retention import KeepEvery as KeepEvery
+    from hfl_checkpoint._retention import KeepIf as KeepIf
     from hfl_checkpoint._retention import KeepLast as KeepLast
     from hfl_checkpoint._retention import KeepPolicy as KeepPolicy
+    from hfl_checkpoint._retention_text import keep_from as keep_from
+    from hfl_checkpoint._retention_within import KeepWithin as KeepWithin
     from hfl_checkpoint.errors import CheckpointDamagedError as CheckpointDamagedError
     from hfl_checkpoint.errors import CheckpointError as CheckpointError
     from hfl_checkpoint.errors import CheckpointExistsError as CheckpointExistsError
@@ -54,9 +60,13 @@ _EXPORTS = {
     "EverySteps": "._policies",
     "KeepAll": "._retention",
     "KeepBest": "._retention",
+    "KeepEvery": "._retention",
+    "KeepIf": "._retention",
     "KeepLast": "._retention",
     "KeepPolicy": "._retention",
+    "KeepWithin": "._retention_within",
     "MissingComponentError": ".errors",
+    "Naming": "._naming",
     "OnBest": "._policies_best",
     "OnSignal": "._policies_signal",
     "PendingCheckpoint": "._background",
@@ -68,6 +78,8 @@ _EXPORTS = {
     "UnknownTypeError": ".errors",
     "UnsupportedFormatError": ".errors",
     "VerifyReport": "._checkpoint",
+    "Vote": "._checkpoint",
+    "keep_from": "._retention_text",
     "register_codec": "._codec",
 }
 

@@ -131,11 +131,36 @@ class VerifyReport:
 
 
 @dataclasses.dataclass(frozen=True)
+class Vote:
+    """What one policy says about one checkpoint.
+
+    Attributes:
+        policy: The policy, as it is written in code.
+        keeps: Whether it wants to keep the checkpoint.
+        reason: Why, or why not.
+    """
+
+    policy: str
+    keeps: bool
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {'keep' if self.keeps else 'no'}, {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Decision:
-    """What happens to one checkpoint in a clean-up, and why."""
+    """What happens to one checkpoint in a clean-up, and why.
+
+    Attributes:
+        checkpoint: The checkpoint.
+        reason: What decided.
+        votes: What each policy said, in the order in which they were written.
+    """
 
     checkpoint: Checkpoint
     reason: str
+    votes: Tuple[Vote, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

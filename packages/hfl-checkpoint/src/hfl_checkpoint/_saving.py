@@ -14,6 +14,7 @@ from hfl_checkpoint._policies import SaveContext, SavePolicy, is_urgent, tell
 from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._snapshot import Arena
+from hfl_checkpoint._votes import absent_metrics
 from hfl_checkpoint._writer import Draft, pack_all, write_checkpoint
 from hfl_checkpoint.errors import CheckpointExistsError
 from hfl_core import get_logger, translated_os_errors
@@ -38,7 +39,7 @@ class Saving(Session):
         *,
         save: SavePolicy | None,
         keep: KeepPolicy,
-        naming: str,
+        naming: str | Naming,
         background: bool,
         when_busy: Literal["wait", "skip"],
         metadata: Mapping[str, Any] | None,
@@ -46,7 +47,7 @@ class Saving(Session):
         super().__init__(directory, background=background)
         self._save_policy = save
         self._keep = keep
-        self._naming = Naming(naming)
+        self._naming = naming if isinstance(naming, Naming) else Naming(naming)
         self._when_busy = when_busy
         self._metadata = dict(metadata or {})
         self._arena = Arena()
@@ -183,6 +184,18 @@ class Saving(Session):
         with translated_os_errors(f"clean {str(self._run.path)!r}"):
             return _cleanup.clean(self._run, self._keep)
 
+    def _warn_of_absent_metrics(self) -> None:
+        checkpoints = self._run.scan().checkpoints
+        if len(checkpoints) < 2:  # before there is a choice, a metric may well be on its way
+            return
+        known = sorted({name for checkpoint in checkpoints for name in checkpoint.metrics})
+        for metric in absent_metrics(self._keep, checkpoints):
+            self._warn_once(
+                f"none of the {len(checkpoints)} checkpoints has the metric {metric!r}, by which the best "
+                f"ones are to be kept; they have {', '.join(known) or 'no metrics'}",
+                key=f"absent metric {metric}",
+            )
+
     def _after_restore(self) -> None:
         tell(self._save_policy, "on_restore", self.checkpoints())
 
@@ -202,6 +215,7 @@ class Saving(Session):
         self._line = Line(run_id, checkpoint.name, draft.step)
         tell(self._save_policy, "on_commit", time.monotonic() - began)
         try:
+            self._warn_of_absent_metrics()
             _cleanup.clean(self._run, self._keep)
         except Exception:  # noqa: BLE001  # a policy of the user's may raise anything
             # The checkpoint is safe; what could not be deleted is tried again after the next save.

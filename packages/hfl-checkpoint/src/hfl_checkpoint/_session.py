@@ -62,9 +62,9 @@ class Session(Catalog):
     def _after_restore(self) -> None:
         """Learn that training goes on from a checkpoint."""
 
-    def _warn_once(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
+    def _warn_once(self, text: str, *, key: str | None = None) -> None:
+        if (key or text) not in self._warned:
+            self._warned.add(key or text)
             _log.warning("%s", text)
 
     def _require_open(self) -> None:
