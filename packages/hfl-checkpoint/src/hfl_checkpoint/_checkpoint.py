@@ -30,6 +30,7 @@ class Checkpoint:
         pinned: Whether it is kept whatever the policy says.
         labels: The names that were given to it with pins.
         size: Bytes on disk, the manifest aside.
+        is_renamed: Whether somebody gave its directory another name, as for keeping it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Checkpoint:
     pinned: bool
     labels: Tuple[str, ...]
     size: int
+    is_renamed: bool = False
 
 
 def describe(path: Path, manifest: Manifest, pin_labels: Tuple[str, ...] | None) -> Checkpoint:
@@ -69,6 +71,7 @@ def describe(path: Path, manifest: Manifest, pin_labels: Tuple[str, ...] | None)
         pinned=pin_labels is not None,
         labels=pin_labels or (),
         size=manifest.size,
+        is_renamed=manifest.name not in (None, path.name),
     )
 
 

@@ -1,7 +1,7 @@
 """What is deleted, what is not, and how: by renaming into the trash first.
 
 Never deleted, whatever the policy says: the newest verified checkpoint, pinned ones, ones that
-somebody reads, another run's. When the newest checkpoint does not verify, nothing is deleted.
+somebody reads, renames or copies, another run's. When the newest checkpoint does not verify, nothing is deleted.
 """
 
 from __future__ import annotations
@@ -133,6 +133,8 @@ def _protections(run: RunDirectory, scan: Scan) -> Dict[str, str]:
         elif checkpoint.pinned:
             labels = f" ({', '.join(checkpoint.labels)})" if checkpoint.labels else ""
             reasons[checkpoint.name] = f"pinned{labels}"
+        elif checkpoint.is_renamed:
+            reasons[checkpoint.name] = "somebody gave it this name"
     if scan.checkpoints:
         reasons[scan.checkpoints[-1].name] = "the newest verified checkpoint"
     return reasons

@@ -62,6 +62,7 @@ class Manifest:
     components: Mapping[str, ComponentEntry]
     files: Tuple[FileEntry, ...]
     versions: Mapping[str, str]
+    name: str | None = None  # of the directory when it was committed; older manifests do not tell
 
     def to_bytes(self) -> bytes:
         """Write the manifest in the form in which it is stored."""
@@ -85,6 +86,7 @@ class Manifest:
                 for f in self.files
             ],
             "versions": dict(self.versions),
+            **({} if self.name is None else {"name": self.name}),
         }
         return _canonical.dump(document)
 
@@ -137,6 +139,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
             for f in document["files"]
         ),
         versions=dict(document["versions"]),
+        name=document.get("name"),
     )
 
 

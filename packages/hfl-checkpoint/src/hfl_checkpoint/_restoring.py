@@ -95,6 +95,7 @@ class Restoring(Session):
         self._require_open()
         self.wait()
         kinds_of(components)
+        remarks = self._remark()
         with selected(self._run, which, strict=strict) as selection:
             checkpoint, manifest = selection.checkpoint, selection.manifest
             missing = _arguments.missing_components(
@@ -115,6 +116,7 @@ class Restoring(Session):
         ]
         for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
             _log.warning("%s: %s", checkpoint.name, warning)
+        warnings += remarks
         return RestoreReport(
             checkpoint, restored, tuple(missing), selection.quarantined, tuple(warnings)
         )

@@ -93,7 +93,9 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
                     metrics=draft.metrics,
                 )
                 name = _free_name(run, wanted)
-                manifest = _manifest(run_id, sequence, draft, entries, components)
+                manifest = dataclasses.replace(
+                    _manifest(run_id, sequence, draft, entries, components), name=name
+                )
                 run.files.write_bytes(stage / MANIFEST, manifest.to_bytes())
                 run.files.protect(stage / MANIFEST)
                 run.files.sync_directory(stage)
