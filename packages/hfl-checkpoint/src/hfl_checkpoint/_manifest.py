@@ -71,6 +71,7 @@ class Manifest:
     components: Mapping[str, ComponentEntry]
     files: Tuple[FileEntry, ...]
     versions: Mapping[str, str]
+    name: str | None = None  # of the directory when it was committed; older manifests do not tell
 
     def to_bytes(self) -> bytes:
         """Write the manifest in the form in which it is stored."""
@@ -105,7 +106,7 @@ class Manifest:
                 for f in self.files
             ],
             "versions": dict(self.versions),
-            **_present(needs=self.needs),
+            **_present(needs=self.needs, name=self.name),
         }
         return _canonical.dump(document)
 
@@ -188,6 +189,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
             for f in document["files"]
         ),
         versions=dict(document["versions"]),
+        name=document.get("name"),
     )
 
 

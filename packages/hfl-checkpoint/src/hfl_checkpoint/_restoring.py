@@ -98,6 +98,7 @@ class Restoring(Session):
         self._require_open()
         self.wait()
         kinds_of(components)
+        remarks = self._remark()
         with selected(self._run, which, strict=strict) as selection:
             checkpoint, manifest = selection.checkpoint, selection.manifest
             missing = _arguments.missing_components(
@@ -109,6 +110,7 @@ class Restoring(Session):
         self._run.adopt(checkpoint.run_id)
         self._line = Line(checkpoint.run_id, checkpoint.name, checkpoint.step)
         self._previous = (checkpoint.step, checkpoint.epoch)
+        self._after_restore()
         warnings = [*selection.warnings, *version_warnings(manifest.versions), *restored.warnings]
         warnings += [
             f"{name!r} is in the checkpoint and was not restored"
@@ -117,6 +119,7 @@ class Restoring(Session):
         ]
         for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
             _log.warning("%s: %s", checkpoint.name, warning)
+        warnings += remarks
         return RestoreReport(
             checkpoint, restored.names, tuple(missing), selection.quarantined, tuple(warnings)
         )

@@ -131,10 +131,16 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
             with run.lock():
                 sequence = run.next_sequence(run_id)
                 wanted = naming.render(
-                    step=draft.step, epoch=draft.epoch, sequence=sequence, run=run_id
+                    step=draft.step,
+                    epoch=draft.epoch,
+                    sequence=sequence,
+                    run=run_id,
+                    metrics=draft.metrics,
                 )
                 name = _free_name(run, wanted)
-                manifest = _manifest(run_id, sequence, draft, entries, components)
+                manifest = dataclasses.replace(
+                    _manifest(run_id, sequence, draft, entries, components), name=name
+                )
                 run.files.write_bytes(stage / MANIFEST, manifest.to_bytes())
                 run.files.protect(stage / MANIFEST)
                 run.files.sync_directory(stage)

@@ -38,6 +38,7 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
         directory: The run's directory.
         available: Names of the checkpoints that exist, oldest first.
         unreadable: Names of directories whose manifest is damaged, so that nobody can tell what they are.
+        metrics: Where a metric was asked for, the metrics that exist.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
         directory: str,
         available: Sequence[str] = (),
         unreadable: Sequence[str] = (),
+        metrics: Sequence[str] | None = None,
     ) -> None:
         if not available:
             exists = "It holds no checkpoint of this run."
@@ -56,6 +58,10 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
             more = f" and {len(available) - 5} older ones" if len(available) > 5 else ""
             exists = f"There are {shown}{more}."
             hint = "Pass 'latest' for the newest, or one of these names."
+        if available and metrics is not None:
+            exists += (
+                f" Their metrics are {', '.join(metrics)}." if metrics else " They have no metrics."
+            )
         if unreadable:
             exists += f" The manifest of {', '.join(sorted(unreadable))} is damaged."
         super().__init__(f"No checkpoint {which} in {directory!r}. {exists}", hint=hint)
@@ -63,6 +69,7 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
         self.directory = directory
         self.available = tuple(available)
         self.unreadable = tuple(unreadable)
+        self.metrics = tuple(metrics or ())
 
 
 class CheckpointDamagedError(CheckpointError, IntegrityError):
