@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 from hfl_checkpoint import _arguments
-from hfl_checkpoint._restoring import Restoring
+from hfl_checkpoint._publishing import Publishing
+from hfl_checkpoint._remote._queue import Target
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._saving import Saving
 from hfl_core import get_logger
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class CheckpointManager(Saving, Restoring):
+class CheckpointManager(Saving, Publishing):
     """Keeps the checkpoints of one run in a directory.
 
     Nothing is created before the first save. A manager that restores goes on with the run that it
@@ -32,11 +33,21 @@ class CheckpointManager(Saving, Restoring):
         keep: Which checkpoints stay. The newest verified one always does.
         naming: Pattern of the directories' names, with ``{step}`` or ``{sequence}`` in it, and
             ``{epoch}`` and ``{run}`` if wanted.
+        hub: The repository on the Hub that checkpoints are published to, in the background; it is
+            created when it is not there. Nothing that happens there stops the training.
+        hub_keep: Which checkpoints the Hub is to hold; what it does not keep is retired, and freed by
+            `reclaim`. None keeps what was published, and publishes what `keep` keeps.
+        revision: The branch for them.
         background: Write on another thread; the caller pays for a copy in memory. Errors come up at
             the next call of `step`, `save`, `wait` or `close`.
         when_busy: What `step` does when a save is due and the one before it is still being written:
             ``"wait"``, or ``"skip"`` it and say so in the log. `save` always waits.
         metadata: More to record in each checkpoint's ``metadata.json``: name to what JSON can hold.
+        endpoint: The Hub's address; None for what hfl-auth finds.
+        profile: The profile to act as; None for what hfl-auth finds.
+        hub_private: What the repository has to be: True for private, False for public, None for either.
+        hub_wait: Seconds for which `close`, and the end of the program, wait for what is not published
+            yet. What is left then stays in the queue; ``hfl checkpoint push`` finishes it.
 
     Raises:
         ConfigError: An argument makes no sense, or `directory` is a file.
@@ -51,18 +62,26 @@ class CheckpointManager(Saving, Restoring):
         'step-00000001'
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each has a default that most keep
         self,
         directory: str | os.PathLike[str],
         *,
         save: SavePolicy | None = None,
         keep: KeepPolicy = KeepAll(),  # noqa: B008  # immutable
         naming: str = "step-{step:08d}",
+        hub: str | None = None,
+        hub_keep: KeepPolicy | None = None,
+        revision: str = "checkpoints",
         background: bool = True,
         when_busy: Literal["wait", "skip"] = "wait",
         metadata: Mapping[str, Any] | None = None,
+        endpoint: str | None = None,
+        profile: str | None = None,
+        hub_private: bool | None = True,
+        hub_wait: float = 60.0,
     ) -> None:
         _arguments.check_policies(save, keep, when_busy)
+        _arguments.check_hub(hub, hub_keep, revision, hub_wait)
         super().__init__(
             directory,
             save=save,
@@ -72,9 +91,14 @@ class CheckpointManager(Saving, Restoring):
             when_busy=when_busy,
             metadata=metadata,
         )
+        target = Target(hub or "", revision, endpoint, profile, hub_private)
+        self._connect(target, hub_keep, keep, naming=naming)
+        self._begin_publishing(hub_wait)
 
     def close(self) -> None:
         """Finish the save under way and give memory back; the manager saves no more after it.
+
+        What is not published yet is waited for, `hub_wait` seconds at most.
 
         Raises:
             HflError: What went wrong with the save.
@@ -88,6 +112,8 @@ class CheckpointManager(Saving, Restoring):
             if self._saver is not None:
                 self._saver.close()
             self._arena.release()
+            if self._worker is not None:
+                self._worker.close()
 
     def __enter__(self) -> CheckpointManager:
         return self

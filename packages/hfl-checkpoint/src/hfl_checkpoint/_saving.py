@@ -186,6 +186,7 @@ class Saving(Session):
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
         checkpoint = write_checkpoint(self._run, run_id, self._naming, draft)
         self._line = Line(run_id, checkpoint.name, draft.step)
+        self._committed(checkpoint)  # first: what waits to be published is not deleted
         try:
             _cleanup.clean(self._run, self._keep)
         except Exception:  # noqa: BLE001  # a policy of the user's may raise anything

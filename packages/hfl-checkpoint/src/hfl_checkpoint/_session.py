@@ -13,6 +13,9 @@ from hfl_core import ConfigError, get_logger
 if TYPE_CHECKING:
     import os
 
+    from hfl_checkpoint._checkpoint import Checkpoint
+    from hfl_checkpoint._find import Which
+
 _log = get_logger(__name__)
 
 
@@ -58,6 +61,13 @@ class Session(Catalog):
     def settle(self) -> None:
         """Wait for the save under way."""
         self.wait()
+
+    def _committed(self, checkpoint: Checkpoint) -> None:
+        """Do what follows a commit, before anything is deleted; here, nothing."""
+
+    def _arrive(self, which: Which) -> Which:
+        """Bring a checkpoint here that lies elsewhere; here, all are where they are."""
+        return which
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:
