@@ -6,13 +6,22 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, List
 
 from hfl_checkpoint._find import Which, find
-from hfl_checkpoint._remote._address import is_address, parse_address, resolve_address
+from hfl_checkpoint._manifest import MANIFEST, read_manifest
+from hfl_checkpoint._remote._address import FOLDER, is_address, parse_address, resolve_address
 from hfl_checkpoint._remote._decide import Policies
 from hfl_checkpoint._remote._fetch import fetch, fetch_newest
+from hfl_checkpoint._remote._parts import manifest_identity
+from hfl_checkpoint._remote._promote import (
+    Bundle,
+    PromotionReport,
+    bundle_here,
+    bundle_there,
+    promote,
+)
 from hfl_checkpoint._remote._publish import Publisher, PublishReport
 from hfl_checkpoint._remote._queue import Target, UploadQueue
 from hfl_checkpoint._remote._repository import Repository
-from hfl_checkpoint._remote._state import RemoteState, read_state
+from hfl_checkpoint._remote._state import Published, RemoteState, parse_manifest, read_state
 from hfl_checkpoint._remote._worker import Worker
 from hfl_checkpoint._restoring import Restoring
 from hfl_checkpoint._verify import verify
@@ -99,7 +108,8 @@ class Publishing(Restoring):
         """Publish a checkpoint now, and whatever waits, and see that it is done.
 
         Args:
-            which: As for `load`. It is published even if the policy for the Hub does not want it.
+            which: As for `load`. One that is not the latest stays on the Hub from then on, whatever
+                the policy for it says.
 
         Returns:
             What became of it.
@@ -111,7 +121,9 @@ class Publishing(Restoring):
         self._connected()
         checkpoint = self.find(which)
         publisher = self._publisher()
-        publisher.queue.force(self._resolved(), checkpoint.name)
+        publisher.queue.force(
+            self._resolved(), checkpoint.name, for_good=checkpoint != self.latest()
+        )
         return publisher.publish_all(busy_timeout=-1)
 
     def pull(self, which: Which = "latest") -> Checkpoint:
@@ -145,6 +157,73 @@ class Publishing(Restoring):
         """
         _, state, _ = self._look("latest" if where is None else where)
         return [item.checkpoint for item in state.published]
+
+    def promote(
+        self,
+        which: Which = "latest",
+        tag: str | None = None,
+        *,
+        component: str | None = None,
+        dry_run: bool = False,
+    ) -> PromotionReport:
+        """Put a checkpoint's model at the root of ``main``, where ``from_pretrained`` finds it.
+
+        The model's files, configuration and tokenizer go there in one commit, by server-side copy
+        where the Hub has them already; files of an earlier model that this one does not have go with
+        it. The card gets the metrics, the hyperparameters and the base model; what people wrote in it
+        stays.
+
+        Args:
+            which: As for `load`: here, or on the Hub if it is not here.
+            tag: A tag for the result.
+            component: Which model, where the checkpoint has several and none is called ``"model"``.
+            dry_run: Only say what would be done.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            CheckpointNotFoundError: There is no such checkpoint, here or on the Hub.
+            CheckpointDamagedError: It is damaged.
+            RefExistsError: The tag marks something else. Nothing was changed.
+            UnsafeUploadError: Something in it must not leave the machine. Nothing was sent.
+        """
+        target, place = self._connected()
+        self.wait()
+        place.prepare()
+        return promote(
+            place.manager,
+            self._bundle(place.manager, target.revision, which),
+            FOLDER,
+            tag=tag,
+            component=component,
+            private=target.private,
+            dry_run=dry_run,
+        )
+
+    def _bundle(self, repo: RepoManager, revision: str, which: Which) -> Bundle:
+        """Find a checkpoint here or on the Hub; what the Hub has need not be sent."""
+        try:
+            checkpoint = None if is_address(which) else self._find(which)
+        except CheckpointNotFoundError:
+            checkpoint = None  # maybe it is there
+        if checkpoint is None:
+            other, state, wanted = self._look(which)
+            if other.repo_id == repo.repo_id:
+                item = self._chosen(other, state, wanted)
+                data = repo.read(f"{FOLDER}/{item.name}/{MANIFEST}", state.tree.commit)
+                return bundle_there(state, item.name, parse_manifest(data, item.name))
+            checkpoint = self._fetched(other, state, wanted)
+        report = verify(checkpoint.path, "full")
+        if not report.ok:
+            raise CheckpointDamagedError(checkpoint.name, [str(item) for item in report.problems])
+        manifest = read_manifest(checkpoint.path)
+        state = read_state(repo, revision)
+        identity = manifest_identity(checkpoint.path)
+        for published in state.published:
+            if published.manifest == identity:
+                return bundle_there(state, published.name, manifest)
+        return bundle_here(checkpoint.path, manifest)
 
     def reclaim(self, plan_only: bool = True, *, confirm: str | None = None) -> ReclaimReport:
         """Free the storage of what was retired from the branch on the Hub.
@@ -286,24 +365,28 @@ class Publishing(Restoring):
         return Repository(dataclasses.replace(self._elsewhere, repo_id=repo_id)).manager
 
     def _fetched(self, repo: RepoManager, state: RemoteState, which: Which) -> Checkpoint:
-        run_id = self._run.run_id()
-        if not state.of_run(run_id):
-            run_id = state.current_run
-        own = state.of_run(run_id)
-        where = f"hf://{repo.repo_id}"
+        own = self._own(state)
         if which == "latest" and own:
             found, warnings = fetch_newest(self._run, repo, state, own, naming=self._pattern)
             if found is None:
                 raise CheckpointDamagedError(own[-1].name, warnings)
             return found
-        if which == "latest":
+        return fetch(self._run, repo, state, self._chosen(repo, state, which), naming=self._pattern)
+
+    def _own(self, state: RemoteState) -> List[Published]:
+        """The checkpoints of this run there; of the run that published last, if it has none."""
+        return state.of_run(self._run.run_id()) or state.of_run(state.current_run)
+
+    def _chosen(self, repo: RepoManager, state: RemoteState, which: Which) -> Published:
+        own = self._own(state)
+        where = f"hf://{repo.repo_id}"
+        if str(which) in state.damaged:
+            raise state.damaged[str(which)]
+        if which == "latest" and not own:
             for error in state.damaged.values():
                 raise error
         try:
             wanted = find(which, [item.checkpoint for item in own], directory=where)
         except CheckpointNotFoundError:
-            if str(which) in state.damaged:
-                raise state.damaged[str(which)] from None
             wanted = find(which, [item.checkpoint for item in state.published], directory=where)
-        item = next(item for item in state.published if item.name == wanted.name)
-        return fetch(self._run, repo, state, item, naming=self._pattern)
+        return next(item for item in state.published if item.name == wanted.name)

@@ -66,14 +66,20 @@ def repo(name) -> RepoManager:
 
 
 @pytest.fixture
-def train(run_path, name, live) -> Callable[..., Path]:
-    """Save steps with a manager that publishes, and close it."""
+def train(run_path, name, live, hub) -> Callable[..., Path]:
+    """Save steps with a manager that publishes, and close it; the Hub may fail from the start on."""
 
-    def run(*steps: int, directory: Path | None = None, **options: Any) -> Path:
+    def run(
+        *steps: int, directory: Path | None = None, broken: int | None = None, **options: Any
+    ) -> Path:
         place = directory or run_path
-        with CheckpointManager(place, **{"hub": name, "hub_wait": 30, "metadata": {}, **options}) as manager:
+        with CheckpointManager(
+            place, **{"hub": name, "hub_wait": 30, "metadata": {}, **options}
+        ) as manager:
             state = live()
             manager.resume(**state.components)
+            if broken is not None:
+                hub.faults.answer(broken, times=None)
             for step in steps:
                 manager.save(
                     step, metrics={"loss": 1 / (1 + step)}, **state.move_to(step).components

@@ -44,6 +44,7 @@ def decide(
     local: Sequence[Checkpoint],
     waiting: Collection[str],
     published: Sequence[Checkpoint],
+    refused: Collection[str] = (),
     forced: Collection[str] = (),
 ) -> Verdict:
     """Decide about one run.
@@ -58,6 +59,9 @@ def decide(
         local: The run's checkpoints on this disk, oldest first.
         waiting: Names of those that wait to be published.
         published: Those on the Hub, oldest first.
+        refused: Names of those that must not leave the machine as they are. They do not count for
+            the Hub, and are given up when the run's own policy gives them up: else a secret in a
+            configuration would fill the disk.
         forced: Names of those that somebody asked for.
 
     Returns:
@@ -72,8 +76,9 @@ def decide(
     safe = {item.name for item in both if item.pinned} | set(forced)
     safe.update(item.name for item in both[-1:])
     safe.update(item.name for item in pending[-1:])
+    kept_here = set(policies.local.select(local)) if policies.hub is None or refused else set()
     if policies.hub is None:
-        wanted = set(policies.local.select(local))
+        wanted = kept_here
         reason = "superseded before it could be published"
     else:
         wanted = set(policies.hub.select(both))
@@ -85,6 +90,10 @@ def decide(
             publish.append(item.name)
         else:
             skip[item.name] = reason
+    newest_here = {item.name for item in local[-1:]}
+    for name in refused:
+        if name not in kept_here and name not in safe | newest_here:
+            skip[name] = reason
     retire = [
         item.name
         for item in published

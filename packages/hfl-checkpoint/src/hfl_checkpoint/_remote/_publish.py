@@ -121,6 +121,7 @@ class Publisher:
     ) -> None:
         self.queue = UploadQueue(run)
         self.busy_with: Tuple[str, ...] = ()
+        self._refusals: Dict[str, str] = {}
         self._run = run
         self._target = target
         self._policies = policies
@@ -150,18 +151,7 @@ class Publisher:
                     skipped=waiting.skipped, refused=_refused(waiting), waiting=tuple(waiting.due)
                 )
             self._repository.prepare()
-            for attempt in range(_MOST_OVERTAKEN):
-                try:
-                    return self._attempt()
-                except _AgainError:
-                    continue
-                except _overtaken():
-                    self._pause(_backoff(attempt))
-            raise ConflictError(
-                f"Others commit to {self._target.revision!r} of {self._target.repo_id!r} faster "
-                "than this process can.",
-                hint="Give each run a branch of its own: revision='experiments/a'.",
-            )
+            return self._persist(None)
 
     def publish_all(self, *, busy_timeout: float = 0) -> PublishReport:
         """Publish everything that waits, in as many commits as it takes.
@@ -188,39 +178,66 @@ class Publisher:
             if not (report.waiting and (report.published or report.found)):
                 return whole
 
+    def publish_only(self, names: Sequence[str]) -> PublishReport:
+        """Publish these checkpoints and no others, whatever the queue says, in one commit.
+
+        Args:
+            names: Checkpoints of the run.
+
+        Returns:
+            What became of them.
+
+        Raises:
+            HflError: As for `publish`.
+        """
+        with translated_os_errors("publish checkpoints"), self.queue.publishing():
+            self._repository.prepare()
+            return self._persist(names)
+
     def start_over(self) -> None:
         """Look at the repository from the beginning the next time: it may be gone."""
         self._repository = Repository(self._target)
 
     # -- one attempt --------------------------------------------------------------------------
 
-    def _attempt(self) -> PublishReport:
+    def _persist(self, only: Sequence[str] | None) -> PublishReport:
+        """Try until nobody else is faster, and what is refused is left out."""
+        self._refusals = {}
+        for attempt in range(_MOST_OVERTAKEN):
+            try:
+                return self._attempt(only)
+            except _AgainError:
+                continue
+            except _overtaken():
+                self._pause(_backoff(attempt))
+        raise ConflictError(
+            f"Others commit to {self._target.revision!r} of {self._target.repo_id!r} faster "
+            "than this process can.",
+            hint="Give each run a branch of its own: revision='experiments/a'.",
+        )
+
+    def _attempt(self, only: Sequence[str] | None) -> PublishReport:
         state = read_state(self._repository.manager, self._target.revision)
-        waiting = self.queue.add_new(self._target, None)
         here = self._here()
+        if only is None:
+            waiting = self.queue.add_new(self._target, None)
+        else:
+            waiting = Waiting(pending={name: self._refusals.get(name) for name in only})
         found = self._find_published(state, waiting, here)
-        verdict_retire = self._decide(state, waiting, here, found)
+        gone = self._decide(state, waiting, here, found) if only is None else set()
+        retire = [item for item in state.published if item.name in gone]
+        parts = self._gather(state, self._batch(waiting, here))
+        self.busy_with = tuple(parts.names)
         try:
-            parts = self._gather(state, self._batch(waiting, here))
-            retire = [
-                item
-                for item in state.published
-                if item.name in verdict_retire and item.checkpoint.run_id in self._own_runs(waiting)
-            ]
-            self.busy_with = tuple(parts.names)
             report = self._commit(state, parts, retire)
         finally:
             self.busy_with = ()
-        gone = {item.name for item in retire}
         now = [item for item in state.published if item.name not in gone] + parts.entries
-        return self._record(parts, now, found, tuple(gone), report)
+        return self._record(parts, now, found, tuple(item.name for item in retire), report)
 
     def _here(self) -> Dict[str, Checkpoint]:
         scan = self._run.scan()
         return {item.name: item for item in (*scan.checkpoints, *scan.foreign)}
-
-    def _own_runs(self, waiting: Waiting) -> set[str]:
-        return set(waiting.considered)
 
     def _find_published(
         self, state: RemoteState, waiting: Waiting, here: Mapping[str, Checkpoint]
@@ -252,13 +269,15 @@ class Publisher:
             verdict = decide(
                 self._policies,
                 local=sorted(local, key=lambda item: item.sequence),
-                waiting=waiting.pending,
+                waiting=waiting.due,
+                refused=_refused(waiting),
                 published=[self._with_pins(item.checkpoint, here) for item in state.of_run(run_id)],
                 forced=waiting.forced,
             )
             for name, reason in verdict.skip.items():
                 waiting.skip(name, reason)
             retire = set(verdict.retire)
+        retire &= {item.name for item in state.of_run(run_id)}  # never another run's
         with self.queue.change() as stored:
             for name in found:
                 stored.pending.pop(name, None)
@@ -296,6 +315,8 @@ class Publisher:
             name = _free_name(item, taken)
             taken.add(name)
             self._add(parts, item, name, manifest, digests)
+        if len(parts.names) < len(batch):  # then what is retired for their sake is decided anew
+            raise _AgainError("Without those that were refused.")
         return parts
 
     @staticmethod
@@ -360,11 +381,13 @@ class Publisher:
             reason if reason.endswith(".") else f"{reason}.",
             self._run.path,
         )
+        self._refusals[name] = reason
         with self.queue.change() as waiting:
             if name in waiting.pending:
                 waiting.pending[name] = reason
 
     def _give_up(self, name: str) -> None:
+        self._refusals[name] = "it was deleted before it could be published"
         with self.queue.change() as waiting:
             waiting.skip(name, "it was deleted before it could be published")
 
@@ -397,7 +420,7 @@ class Publisher:
             found=found,
             retired=retired,
             skipped=dict(waiting.skipped),
-            refused=_refused(waiting),
+            refused={**_refused(waiting), **self._refusals},
             waiting=tuple(waiting.due),
             commit=report.commit if report is not None else None,
             bytes_sent=report.bytes_sent if report is not None else 0,

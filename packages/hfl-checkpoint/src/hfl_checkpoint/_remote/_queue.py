@@ -93,7 +93,8 @@ class Waiting:
 
     def skip(self, name: str, reason: str) -> None:
         """Take a name out, for good."""
-        self.pending.pop(name, None)
+        if self.pending.pop(name, None) is not None:
+            reason = f"{reason}; it had been refused"
         self.skipped[name] = reason
         while len(self.skipped) > _REMEMBERED:
             del self.skipped[next(iter(self.skipped))]
@@ -187,7 +188,8 @@ class UploadQueue:
                 verdict = decide(
                     policies,
                     local=local,
-                    waiting=waiting.pending,
+                    waiting=waiting.due,
+                    refused=[name for name, why in waiting.pending.items() if why is not None],
                     published=[
                         item.checkpoint
                         for item in waiting.published
@@ -201,13 +203,19 @@ class UploadQueue:
                         waiting.skip(name, reason)
         return waiting
 
-    def force(self, target: Target, name: str) -> None:
-        """Put a checkpoint into the queue because somebody asked for it."""
+    def force(self, target: Target, name: str, *, for_good: bool) -> None:
+        """Put a checkpoint into the queue because somebody asked for it.
+
+        Args:
+            target: Where to publish.
+            name: The checkpoint.
+            for_good: Whether no policy is to retire it from the Hub.
+        """
         with self.change() as waiting:
             waiting.target = target
             waiting.pending[name] = None
             waiting.skipped.pop(name, None)
-            if name not in waiting.forced:
+            if for_good and name not in waiting.forced:
                 waiting.forced.append(name)
 
     @staticmethod
