@@ -36,6 +36,7 @@ def test_the_public_names_are_exactly_these() -> None:
         "OnSignal",
         "PendingCheckpoint",
         "Problem",
+        "PublishReport",
         "RestoreReport",
         "SaveContext",
         "SavePolicy",

@@ -43,6 +43,26 @@ def retention(keep: object) -> KeepPolicy:
     return keep
 
 
+def check_hub(hub: object, keep: object, revision: object, wait: object) -> None:
+    """Refuse arguments about the Hub that make no sense."""
+    if keep is not None and (isinstance(keep, type) or not isinstance(keep, KeepPolicy)):
+        raise ConfigError(
+            f"hub_keep={keep!r} is not a retention policy.",
+            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
+        )
+    if hub is None and keep is not None:
+        raise ConfigError(
+            "hub_keep says what a repository is to hold, and no repository was named.",
+            hint="Pass hub='namespace/name' as well.",
+        )
+    if not (isinstance(revision, str) and revision):
+        raise ConfigError(f"revision={revision!r} is not the name of a branch.")
+    if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not wait >= 0:
+        raise ConfigError(
+            f"hub_wait={wait!r} is not a number of seconds.", hint="Pass 0 to wait for nothing."
+        )
+
+
 def require_step(step: object) -> None:
     """Refuse what is not a step."""
     if isinstance(step, bool) or not isinstance(step, int) or step < 0:

@@ -8,7 +8,8 @@ from hfl_checkpoint import _arguments
 from hfl_checkpoint._component_files import Storage
 from hfl_checkpoint._compression import check_levels
 from hfl_checkpoint._policies import tell
-from hfl_checkpoint._restoring import Restoring
+from hfl_checkpoint._publishing import Publishing
+from hfl_checkpoint._remote._queue import Target
 from hfl_checkpoint._saving import Saving
 from hfl_checkpoint._shards import parse_size
 from hfl_core import get_logger
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class CheckpointManager(Saving, Restoring):
+class CheckpointManager(Saving, Publishing):
     """Keeps the checkpoints of one run in a directory.
 
     Nothing is created before the first save. A manager that restores goes on with the run that it
@@ -40,6 +41,11 @@ class CheckpointManager(Saving, Restoring):
         naming: Pattern of the directories' names, with ``{step}`` or ``{sequence}`` in it, and
             ``{epoch}``, ``{run}``, ``{time}`` or ``{metric[loss]:.3f}`` if wanted. A `Naming` has
             placeholders of your own as well: ``Naming("{model}-{step:08d}", model="vit")``.
+        hub: The repository on the Hub that checkpoints are published to, in the background; it is
+            created when it is not there. Nothing that happens there stops the training.
+        hub_keep: Which checkpoints the Hub is to hold; what it does not keep is retired, and freed by
+            `reclaim`. None keeps what was published, and publishes what `keep` keeps.
+        revision: The branch for them.
         background: Write on another thread; the caller pays for a copy in memory. Errors come up at
             the next call of `step`, `save`, `wait` or `close`.
         when_busy: What `step` does when a save is due and the one before it is still being written:
@@ -50,6 +56,11 @@ class CheckpointManager(Saving, Restoring):
             and `from_pretrained` does not see a compressed model.
         max_shard_size: Bytes of tensors in one file, or text such as ``"5GB"``; more of them are spread
             over several files, as transformers does it.
+        endpoint: The Hub's address; None for what hfl-auth finds.
+        profile: The profile to act as; None for what hfl-auth finds.
+        hub_private: What the repository has to be: True for private, False for public, None for either.
+        hub_wait: Seconds for which `close`, and the end of the program, wait for what is not published
+            yet. What is left then stays in the queue; ``hfl checkpoint push`` finishes it.
 
     Raises:
         ConfigError: An argument makes no sense, or `directory` is a file.
@@ -72,15 +83,23 @@ class CheckpointManager(Saving, Restoring):
         save: SavePolicy | None = None,
         keep: KeepPolicy | str | None = None,
         naming: str | Naming = "step-{step:08d}",
-        background: bool = True,
-        when_busy: Literal["wait", "skip"] = "wait",
-        metadata: Mapping[str, Any] | None = None,
+        hub: str | None = None,
+        hub_keep: KeepPolicy | None = None,
+        revision: str = "checkpoints",
         compression: (
             Literal["fast", "small"] | Mapping[str, Literal["fast", "small"] | None] | None
         ) = None,
+        background: bool = True,
+        when_busy: Literal["wait", "skip"] = "wait",
+        metadata: Mapping[str, Any] | None = None,
+        endpoint: str | None = None,
+        profile: str | None = None,
+        hub_private: bool | None = True,
+        hub_wait: float = 60.0,
         max_shard_size: int | str = "5GB",
     ) -> None:
         _arguments.check_policies(save, when_busy)
+        _arguments.check_hub(hub, hub_keep, revision, hub_wait)
         storage = Storage(parse_size(max_shard_size), check_levels(compression))
         super().__init__(
             directory,
@@ -92,10 +111,15 @@ class CheckpointManager(Saving, Restoring):
             metadata=metadata,
             storage=storage,
         )
+        target = Target(hub or "", revision, endpoint, profile, hub_private)
+        self._connect(target, hub_keep, self._keep, naming=self._naming.pattern)
+        self._begin_publishing(hub_wait)
         tell(save, "on_start")
 
     def close(self) -> None:
         """Finish the save under way and give memory back; the manager saves no more after it.
+
+        What is not published yet is waited for, `hub_wait` seconds at most.
 
         Raises:
             HflError: What went wrong with the save.
@@ -110,6 +134,8 @@ class CheckpointManager(Saving, Restoring):
             if self._saver is not None:
                 self._saver.close()
             self._arena.release()
+            if self._worker is not None:
+                self._worker.close()
 
     def __enter__(self) -> CheckpointManager:
         return self

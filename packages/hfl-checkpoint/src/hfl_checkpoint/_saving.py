@@ -225,6 +225,7 @@ class Saving(Session):
         began = time.monotonic()
         checkpoint = write_checkpoint(self._run, run_id, self._naming, draft)
         self._line = Line(run_id, checkpoint.name, draft.step)
+        self._committed(checkpoint)  # first: what waits to be published is not deleted
         tell(self._save_policy, "on_commit", time.monotonic() - began)
         try:
             self._warn_of_absent_metrics()

@@ -13,6 +13,9 @@ from hfl_core import ConfigError, get_logger
 if TYPE_CHECKING:
     import os
 
+    from hfl_checkpoint._checkpoint import Checkpoint
+    from hfl_checkpoint._find import Which
+
 _log = get_logger(__name__)
 
 
@@ -68,6 +71,13 @@ class Session(Catalog):
 
     def _after_restore(self) -> None:
         """Learn that training goes on from a checkpoint."""
+
+    def _committed(self, checkpoint: Checkpoint) -> None:
+        """Do what follows a commit, before anything is deleted; here, nothing."""
+
+    def _arrive(self, which: Which) -> Which:
+        """Bring a checkpoint here that lies elsewhere; here, all are where they are."""
+        return which
 
     def _warn_once(self, text: str, *, key: str | None = None) -> None:
         if (key or text) not in self._warned:
