@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, List
+from typing import TYPE_CHECKING, Collection, List, Sequence
 
 from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepPolicy
@@ -24,8 +24,14 @@ def check_policies(save: object, keep: object, when_busy: str) -> None:
             f"keep={keep!r} is not a retention policy.",
             hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
         )
-    if when_busy not in ("wait", "skip"):
-        raise ConfigError(f"There is no when_busy={when_busy!r}.", hint="Use 'wait' or 'skip'.")
+    check_choice("when_busy", when_busy, ("wait", "skip", "coalesce"))
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is not one of a few."""
+    if value not in choices:
+        known = ", ".join(map(repr, choices[:-1]))
+        raise ConfigError(f"There is no {name}={value!r}.", hint=f"Use {known} or {choices[-1]!r}.")
 
 
 def require_step(step: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping
 
 from hfl_checkpoint import _arguments
 from hfl_checkpoint._restoring import Restoring
@@ -34,9 +34,21 @@ class CheckpointManager(Saving, Restoring):
             ``{epoch}`` and ``{run}`` if wanted.
         background: Write on another thread; the caller pays for a copy in memory. Errors come up at
             the next call of `step`, `save`, `wait` or `close`.
-        when_busy: What `step` does when a save is due and the one before it is still being written:
-            ``"wait"``, or ``"skip"`` it and say so in the log. `save` always waits.
+        when_busy: What happens when the save before is still being written: ``"wait"`` for it;
+            ``"skip"`` what `step` would save, and make up for it as soon as possible (`save` waits);
+            or ``"coalesce"``: take the snapshot and let it wait, for which a newer one is substituted
+            if it still waits by then. Coalescing holds two snapshots in memory instead of one.
+            Whatever is not saved is logged, and listed in `skipped`.
         metadata: More to record in each checkpoint's ``metadata.json``: name to what JSON can hold.
+        snapshot: With ``"lazy"``, parameters and the state of their optimizers are copied while the
+            training goes on, and the next optimizer step waits for the rest. With ``"eager"``,
+            everything is copied before `save` returns: for code that changes parameters between
+            `save` and the next step through ``.data``, NumPy or other memory that torch does not watch.
+        when_full: What happens when the disk is full or a quota used up: ``"raise"``; ``"prune"`` those
+            checkpoints that `keep` gives up anyway once the new one is there, and try again; or
+            ``"pause"``: log, call `notify`, and try again until there is room, for an hour at most.
+        notify: Called with a sentence when a person should look after the run. It may be called from
+            another thread.
 
     Raises:
         ConfigError: An argument makes no sense, or `directory` is a file.
@@ -51,7 +63,7 @@ class CheckpointManager(Saving, Restoring):
         'step-00000001'
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # options of one object, each with a default
         self,
         directory: str | os.PathLike[str],
         *,
@@ -59,10 +71,15 @@ class CheckpointManager(Saving, Restoring):
         keep: KeepPolicy = KeepAll(),  # noqa: B008  # immutable
         naming: str = "step-{step:08d}",
         background: bool = True,
-        when_busy: Literal["wait", "skip"] = "wait",
+        when_busy: Literal["wait", "skip", "coalesce"] = "wait",
         metadata: Mapping[str, Any] | None = None,
+        snapshot: Literal["lazy", "eager"] = "lazy",
+        when_full: Literal["raise", "prune", "pause"] = "raise",
+        notify: Callable[[str], object] | None = None,
     ) -> None:
         _arguments.check_policies(save, keep, when_busy)
+        _arguments.check_choice("snapshot", snapshot, ("lazy", "eager"))
+        _arguments.check_choice("when_full", when_full, ("raise", "prune", "pause"))
         super().__init__(
             directory,
             save=save,
@@ -71,6 +88,9 @@ class CheckpointManager(Saving, Restoring):
             background=background,
             when_busy=when_busy,
             metadata=metadata,
+            snapshot=snapshot,
+            when_full=when_full,
+            notify=notify,
         )
 
     def close(self) -> None:
@@ -79,15 +99,13 @@ class CheckpointManager(Saving, Restoring):
         Raises:
             HflError: What went wrong with the save.
         """
-        if self._is_closed:
+        if self._is_closed or self._is_forked:  # the end of a fork is no end of the run
             return
         self._is_closed = True
         try:
             self.wait()
         finally:
-            if self._saver is not None:
-                self._saver.close()
-            self._arena.release()
+            self._release()
 
     def __enter__(self) -> CheckpointManager:
         return self
