@@ -55,6 +55,7 @@ class Saving(Session):
         self._naming = Naming(naming)
         self._when_busy = when_busy
         self._metadata = dict(metadata or {})
+        self._description: str | None = None
         self._is_lazy = snapshot == "lazy"
         self._room = Room(self._run, keep, when_full, notify=notify)
         # One is being written from; with "coalesce", another one may wait.
@@ -131,12 +132,18 @@ class Saving(Session):
                 parent=None,  # known when its turn comes
                 components=captured,
                 tensors=pack_all(captured),
-                metadata=describe_run(self._metadata),
+                metadata=self._describe(),
             )
             run_id = self._attach()
             if self._saver is None:
                 return self._commit(run_id, draft)
             return self._begin(self._saver, run_id, draft, components)
+
+    def _describe(self) -> str:
+        # Once: what runs is what was there when the run began, and asking takes longer than the snapshot.
+        if self._description is None:
+            self._description = describe_run(self._metadata)
+        return self._description
 
     def _refuse_twice(self, step: int) -> None:
         newest = self._saver.newest() if self._saver is not None else None

@@ -32,18 +32,27 @@ def let_go(snapshot: Held) -> None:
     _held.pop(id(snapshot), None)
 
 
-def finish_all(*_: Any) -> None:
-    """Copy what is left of every snapshot; what optimizers call before a step."""
+def _before_step(*_: Any) -> None:
+    if _held:
+        _finish_all()
+
+
+def _finish_all() -> None:
     for snapshot in list(_held.values()):
         snapshot.help()
         let_go(snapshot)
+
+
+# A compiled step calls this; it is not compiled into it. The attribute is what torch.compiler.disable
+# sets, which would import the compiler.
+_finish_all._torchdynamo_disable = True  # type: ignore[attr-defined]  # functions may have attributes
 
 
 @functools.lru_cache(maxsize=None)
 def _register() -> None:
     # For all optimizers, not only the saved ones: another one may hold the same parameters, and with a
     # fused backward pass there is one for each parameter.
-    register_optimizer_step_pre_hook(finish_all)
+    register_optimizer_step_pre_hook(_before_step)
     if hasattr(os, "register_at_fork"):
         # The thread that copies does not exist in a fork, and the snapshot is not the fork's.
         os.register_at_fork(after_in_child=_held.clear)
