@@ -40,6 +40,8 @@ def test_the_public_names_are_exactly_these() -> None:
         "RestoreReport",
         "SaveContext",
         "SavePolicy",
+        "SaveSkippedError",
+        "SnapshotChangedError",
         "StateMismatchError",
         "UnknownTypeError",
         "UnsupportedFormatError",

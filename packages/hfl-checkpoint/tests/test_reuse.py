@@ -86,9 +86,9 @@ def test_a_frozen_part_takes_no_memory_in_the_snapshot(open_manager: Any) -> Non
     model = Model()
     manager = open_manager(background=True)
     manager.save(1, model=model).result()
-    assert ("model", "0.weight") in manager._arena._buffers
+    assert ("model", "0.weight") in manager._arenas[0]._buffers
     manager.save(2, model=model).result()
-    assert {key for _, key in manager._arena._buffers} == {"1.weight", "1.bias"}
+    assert {key for _, key in manager._arenas[0]._buffers} == {"1.weight", "1.bias"}
 
 
 def test_the_bytes_of_later_checkpoints_are_those_that_changed(open_manager: Any) -> None:

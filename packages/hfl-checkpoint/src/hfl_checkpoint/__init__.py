@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import CheckpointNotFoundError as CheckpointNotFoundError
     from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
+    from hfl_checkpoint.errors import SaveSkippedError as SaveSkippedError
+    from hfl_checkpoint.errors import SnapshotChangedError as SnapshotChangedError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
@@ -78,6 +80,8 @@ _EXPORTS = {
     "RestoreReport": "._checkpoint",
     "SaveContext": "._policies",
     "SavePolicy": "._policies",
+    "SaveSkippedError": ".errors",
+    "SnapshotChangedError": ".errors",
     "StateMismatchError": ".errors",
     "UnknownTypeError": ".errors",
     "UnsupportedFormatError": ".errors",

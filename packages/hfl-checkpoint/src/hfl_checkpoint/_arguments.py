@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, List
+from typing import TYPE_CHECKING, Collection, List, Sequence
 
 from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
@@ -20,8 +20,7 @@ def check_policies(save: object, when_busy: str) -> None:
         raise ConfigError(
             f"save={save!r} is not a save policy.", hint="Pass EverySteps(500), for example."
         )
-    if when_busy not in ("wait", "skip"):
-        raise ConfigError(f"There is no when_busy={when_busy!r}.", hint="Use 'wait' or 'skip'.")
+    check_choice("when_busy", when_busy, ("wait", "skip", "coalesce"))
 
 
 def retention(keep: object) -> KeepPolicy:
@@ -61,6 +60,13 @@ def check_hub(hub: object, keep: object, revision: object, wait: object) -> None
         raise ConfigError(
             f"hub_wait={wait!r} is not a number of seconds.", hint="Pass 0 to wait for nothing."
         )
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is not one of a few."""
+    if value not in choices:
+        known = ", ".join(map(repr, choices[:-1]))
+        raise ConfigError(f"There is no {name}={value!r}.", hint=f"Use {known} or {choices[-1]!r}.")
 
 
 def require_step(step: object) -> None:
