@@ -29,14 +29,20 @@ class Buckets:
     def __init__(self, hub):
         self.hub = hub
         self.number = 0
-        base, token = hub.grant()
-        xorb = _hashing.to_text(xorb_hash(CHUNKS))
-        path = f"{base}/v1/xorbs/default/{xorb}"
-        assert hub.request("POST", path, pack_xorb(CHUNKS), token=token).status == 200
-        shard = pack_shard(whole_file(CHUNKS))
-        assert hub.request("POST", f"{base}/v1/shards", shard, token=token).status == 200
 
-    def new(self, private=False, namespace="ann", **files):
+    def new(self, private=False, namespace="ann"):
+        name = self.empty(private=private, namespace=namespace)
+        self.upload(name)
+        return name
+
+    def upload(self, name, chunks=CHUNKS, token="hf_ann"):
+        base, granted = self.hub.grant(repo=f"buckets/{name}", token=token)
+        path = f"{base}/v1/xorbs/default/{_hashing.to_text(xorb_hash(chunks))}"
+        assert self.hub.request("POST", path, pack_xorb(chunks), token=granted).status == 200
+        shard = pack_shard(whole_file(chunks))
+        assert self.hub.request("POST", f"{base}/v1/shards", shard, token=granted).status == 200
+
+    def empty(self, private=False, namespace="ann"):
         self.number += 1
         name = f"{namespace}/bucket-{self.number}"
         answer = self.hub.request("POST", f"/api/buckets/{name}", {"private": private})
@@ -126,6 +132,7 @@ def test_a_deleted_bucket_is_gone_with_its_files(buckets):
     assert buckets.hub.request("GET", f"/api/buckets/{name}").status == 404
     buckets.hub.request("POST", f"/api/buckets/{name}", {})
     assert buckets.tree(name) == []
+    assert buckets.batch(name, add("a")).status == 422  # what was uploaded for it is forgotten, too
 
 
 def test_a_former_name_leads_to_the_bucket_until_it_is_taken(buckets):
@@ -221,6 +228,36 @@ def test_the_last_operation_on_a_path_wins(buckets):
     name = buckets.new()
     buckets.batch(name, add("a"), delete("a"), add("b"), delete("c"), add("c"))
     assert buckets.tree(name) == [("file", "b"), ("file", "c")]
+
+
+def test_a_bucket_does_not_adopt_what_others_uploaded(buckets):
+    chunks = [random_bytes(77, 3000)]
+    wanted = _hashing.to_text(file_hash(chunks))
+    hidden, public, mine = buckets.empty(private=True), buckets.empty(), "bob/adopted"
+    buckets.hub.request("POST", f"/api/buckets/{mine}", {}, token="hf_bob")
+    buckets.upload(hidden, chunks)
+    buckets.upload(public, chunks)
+    refused = buckets.batch(mine, add("a", wanted), token="hf_bob")
+    assert refused.status == 422
+    unknown = buckets.batch(mine, add("a", "ab" * 32), token="hf_bob")
+    assert refused.json() == unknown.json()  # that others have it is not to be told
+    buckets.fill(hidden, "a", xet_hash=wanted)
+    assert buckets.batch(mine, add("a", wanted), token="hf_bob").status == 422
+    buckets.fill(public, "a", xet_hash=wanted)
+    assert buckets.batch(mine, add("a", wanted), token="hf_bob").status == 200
+    buckets.batch(public, delete("a"))
+    assert buckets.batch(mine, add("b", wanted), token="hf_bob").status == 200  # it has it by now
+    buckets.batch(mine, delete("a"), delete("b"), token="hf_bob")
+    assert buckets.batch(mine, add("c", wanted), token="hf_bob").status == 422
+    buckets.upload(mine, chunks, token="hf_bob")
+    assert buckets.batch(mine, add("c", wanted), token="hf_bob").status == 200
+
+
+def test_what_was_uploaded_for_a_bucket_may_be_named_under_its_next_name(buckets):
+    name = buckets.new()
+    move = {"fromRepo": name, "toRepo": f"{name}-moved", "type": "bucket"}
+    assert buckets.hub.request("POST", "/api/repos/move", move).status == 200
+    assert buckets.batch(f"{name}-moved", add("a")).status == 200
 
 
 def test_a_batch_does_what_it_can_and_says_what_it_could_not(buckets):
@@ -348,13 +385,11 @@ def test_one_level_shows_files_and_folders(buckets):
     name = buckets.new()
     buckets.fill(name, "logs/a", "logs/sub/b", "logs/sub/c", "logs.json", "logs_old/x", "top")
     assert buckets.tree(name) == [
-        ("directory", "logs"),
         ("file", "logs.json"),
+        ("directory", "logs"),
         ("directory", "logs_old"),
         ("file", "top"),
-    ] or sorted(buckets.tree(name)) == sorted(
-        [("file", "logs.json"), ("directory", "logs"), ("directory", "logs_old"), ("file", "top")]
-    )
+    ]
     # A prefix is plain text, and what is in the folder of that name is one level.
     assert sorted(buckets.tree(name, "logs")) == [
         ("directory", "logs/sub"),
@@ -453,13 +488,49 @@ def test_a_path_that_is_accepted_stays_inside_a_folder(path):
     path.encode()
 
 
-@pytest.mark.parametrize("path", ["a", "a/b", "a b", ".hidden", "a..b", "é/ü", "a/.b", "..."])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/a",
+        "../a",
+        "a/../b",
+        "a//b",
+        "a/",
+        ".",
+        "",
+        ".git/config",
+        "a/.GIT/hooks/x",
+        ".git",
+        ".g\u200cit/config",
+        "git~1/config",
+        ".git:x/config",
+        ".git ./config",
+        "a" * 256,
+        "a/" * 512 + "b",
+        "a\x00b",
+        "a\x7fb",
+        "a\\b",
+    ],
+)
+def test_a_path_that_is_dangerous_on_somebody_s_disk_is_refused(path):
+    with pytest.raises(RefusedError):
+        check_path(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "a/b", "a b", ".hidden", "a..b", "é/ü", "a/.b", "...", ".gitx"]
+)
 def test_ordinary_paths_are_accepted(path):
     check_path(path)
 
 
 def test_a_planner_takes_the_bytes_from_the_store():
-    planner = BatchPlanner(size_of={"x": 5}.get, check_source=lambda *_: None, now=9.0)
+    planner = BatchPlanner(
+        size_of={"x": 5}.get,
+        check_known=lambda _: None,
+        check_source=lambda *_: None,
+        now=9.0,
+    )
     changes = planner.plan([{"type": "addFile", "path": "a", "xetHash": "x"}])
     assert changes.writes == [BucketFile("a", "x", 5, None, 9.0)]
 

@@ -465,6 +465,50 @@ def test_a_file_that_was_uploaded_twice_survives_a_restart_after_collecting(stor
     assert Store(store.root).read(name) == DATA
 
 
+BUCKET = Scope("bucket", "ann/bucket", "write")
+
+
+def test_a_bucket_upload_does_not_hide_a_sha256(store):
+    name = store.add_file(CHUNKS, SHA256)
+    store.service.add_shard(io.BytesIO(pack_shard(whole_file(CHUNKS))), BUCKET)
+    for _ in range(3):
+        store.collect(hashes=[name], sha256s=[SHA256])
+        assert store.service.sha256(name) == SHA256
+        assert store.service.xet_hash(SHA256) == name
+        store = Store(store.root)  # as after a restart
+    store.collect(sha256s=[SHA256])
+    assert store.read(name) == DATA
+
+
+def test_a_sha256_that_was_hidden_already_is_not_lost(store):
+    """As earlier versions left it: the newest description of the file has no sha256."""
+    name = store.add_file(CHUNKS, SHA256)
+    [described] = (store.root / "xet" / "shards").iterdir()
+    hiding = described.with_name("ff.shard")
+    hiding.write_bytes(pack_shard(whole_file(CHUNKS)))
+    later = described.stat().st_mtime_ns + 10**9
+    os.utime(hiding, ns=(later, later))
+    for _ in range(3):
+        store = Store(store.root)
+        store.collect(hashes=[name], sha256s=[SHA256])
+        assert store.service.xet_hash(SHA256) == name
+        assert store.service.sha256(name) == SHA256
+
+
+def test_two_descriptions_of_a_file_die_together_or_not_at_all(store):
+    name = store.add_file(CHUNKS, SHA256)
+    [described] = (store.root / "xet" / "shards").iterdir()
+    hiding = described.with_name("ff.shard")
+    hiding.write_bytes(pack_shard(whole_file(CHUNKS)))
+    store = Store(store.root)
+    store.collect(sha256s=[SHA256])  # live by what only the older one says
+    assert store.read(name) == DATA
+    assert Store(store.root).read(name) == DATA
+    assert store.collect().files == 1
+    assert store.service.xet_hash(SHA256) is None
+    assert not [path for path in store.files_on_disk() if path.startswith("xet")]
+
+
 def test_clients_start_from_nothing_after_something_was_removed(store):
     store.add_file(CHUNKS)
     before = store.service.cas_url

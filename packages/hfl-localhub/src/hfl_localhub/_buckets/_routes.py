@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, List
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Collection, List
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -147,6 +147,13 @@ class BucketRoutes:
         register = self.register
         bucket = register.get(namespace, name) or register.renamed(namespace, name)
         return bucket is not None and register.has_hash(bucket, xet_hash)
+
+    def record_upload(self, bucket_id: str, xet_hashes: Collection[str]) -> None:
+        """Note what was uploaded for a bucket, by its present or a former name."""
+        namespace, _, name = bucket_id.partition("/")
+        bucket = self.register.get(namespace, name) or self.register.renamed(namespace, name)
+        if bucket is not None:
+            self.register.record_uploads(bucket, xet_hashes, self._context.signer.clock())
 
     def move(self, request: Request, from_id: str, to_id: str) -> None:
         """Rename a bucket: the part of ``POST /api/repos/move`` that is about buckets.

@@ -78,9 +78,13 @@ class XetService:
         found = self._files.sha256(_digest(xet_hash))
         return found.hex() if found is not None else None
 
+    def is_empty(self, xet_hash: str) -> bool:
+        """Whether this is the file without bytes."""
+        return _digest(xet_hash) == _hashing.EMPTY_HASH
+
     def is_in(self, repo_type: str, repo_id: str, xet_hash: str) -> bool:
         """Whether a repository (in any revision) or a bucket has a file."""
-        if _digest(xet_hash) == _hashing.EMPTY_HASH:
+        if self.is_empty(xet_hash):
             return True  # there is nothing to hide in it, and it is never uploaded
         return self._context.holds(repo_type, repo_id, xet_hash, self.sha256(xet_hash))
 
@@ -136,9 +140,12 @@ class XetService:
         def note(sha256: str) -> None:
             self._context.record_upload(scope.repo_type, scope.repo_id, sha256)
 
-        count = self._intake.accept(upload, None if scope.repo_type == "bucket" else note)
+        is_for_bucket = scope.repo_type == "bucket"
+        digests = self._intake.accept(upload, None if is_for_bucket else note)
+        if is_for_bucket:
+            self._context.record_bucket_upload(scope.repo_id, set(map(_hashing.to_text, digests)))
         self._chunks.add_files(upload)
-        return count
+        return len(digests)
 
     def xorb_run(self, xet_hash: str) -> tuple[Path, int]:
         """Return where a xorb's packed chunks are and how many bytes they take.
