@@ -118,18 +118,8 @@ def open_services(  # the parts that outlive a restart come from outside
     faults: Faults,
     requests: RequestLog,
 ) -> Services:
-    """Open a Hub's folder, made if need be, and throw away what a kill left half-done."""
-    root.mkdir(parents=True, exist_ok=True)
-    state_path = root / "hub.json"
-    state = read_json(state_path)
-    if state is None:
-        state = {"format": _FORMAT, "key": secrets.token_hex(32)}
-        write_json(state_path, state, mode=0o600)
-    if state["format"] != _FORMAT:
-        raise ConfigError(
-            f"{root} was written in format {state['format']}, this version reads {_FORMAT}.",
-            hint="Use the newer version of hfl-localhub, or another folder.",
-        )
+    """Open a Hub's folder and throw away what a kill left half-done."""
+    key = _key(root)
     accounts = Accounts(root / "accounts.json", clock)
     repos = Repositories(root)
     blobs = BlobStore(root)
@@ -169,7 +159,7 @@ def open_services(  # the parts that outlive a restart come from outside
         endpoint=endpoint,
         authenticate=authenticate_request,
         authorize=authorize,
-        signer=Signer(bytes.fromhex(state["key"]), clock),
+        signer=Signer(key, clock),
         faults=faults,
         requests=requests,
         record_upload=record_upload,
@@ -183,6 +173,27 @@ def open_services(  # the parts that outlive a restart come from outside
     services = Services(root, context, accounts, repos, options, xet, buckets)
     services.collect_garbage()
     return services
+
+
+def _key(root: Path) -> bytes:
+    """Return the key that signs URLs, which a new Hub makes. The folder is a Hub's from then on."""
+    path = root / "hub.json"
+    try:
+        state = read_json(path)
+        if state is None:
+            state = {"format": _FORMAT, "key": secrets.token_hex(32)}
+            write_json(path, state, mode=0o600)
+        found, key = state["format"], bytes.fromhex(state["key"])
+    except (ValueError, TypeError, LookupError) as error:
+        raise ConfigError(
+            f"{path} was not written by a local Hub.", hint="Use another folder."
+        ) from error
+    if found != _FORMAT:
+        raise ConfigError(
+            f"{root} was written in format {found}, this version reads {_FORMAT}.",
+            hint="Use the newer version of hfl-localhub, or another folder.",
+        )
+    return key
 
 
 def _holds(

@@ -94,6 +94,7 @@ SELECT id, namespace, name, private, created_at,
     (SELECT COUNT(*) FROM files WHERE bucket = id)
 FROM buckets
 """
+_HOLDERS = "SELECT bucket FROM files WHERE xet_hash = ?"
 _FILE = "SELECT path, xet_hash, size, mtime, uploaded_at, content_type FROM files"
 
 
@@ -247,9 +248,7 @@ class BucketRegister:
     def holders(self, xet_hash: str) -> List[Bucket]:
         """Return the buckets that have a file with these bytes."""
         with self._transaction() as db:
-            rows = db.execute(
-                f"{_BUCKET} WHERE id IN (SELECT bucket FROM files WHERE xet_hash = ?)", (xet_hash,)
-            )
+            rows = db.execute(f"{_BUCKET} WHERE id IN ({_HOLDERS})", (xet_hash,))
             return [bucket for bucket in map(_bucket, rows) if bucket is not None]
 
     def files_between(
