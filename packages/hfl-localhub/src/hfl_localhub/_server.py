@@ -20,6 +20,7 @@ from hfl_localhub._folder_lock import FolderLock
 from hfl_localhub._requests import RequestLog
 from hfl_localhub._root_folder import as_root, make_root
 from hfl_localhub._services import Options, Services, open_services
+from hfl_localhub._storage import storage_of_hub
 
 if TYPE_CHECKING:
     from hfl_localhub._accounts import Orgs, Scopes
@@ -237,8 +238,11 @@ class LocalHub:
         write_bytes(self.home / "token", token.encode(), mode=0o600)
 
     def used_storage(self) -> int:
-        """Return the bytes that large files take on the disk, each counted once."""
-        return self._services().blobs.used()
+        """Return the bytes of the large files in all repositories and buckets.
+
+        What is the same counts once: files everywhere, and chunks of what came through Xet.
+        """
+        return storage_of_hub(self._services())
 
     def _services(self) -> Services:
         if self._open is None:

@@ -301,9 +301,27 @@ def test_one_file_goes_to_a_repository_and_to_buckets_of_several_people(hub, tmp
         api.download_bucket_files(f"{name}/same-0", [("again.bin", sys.argv[1] + name)])
         print(json.dumps(api.bucket_info(f"{name}/same-0").total_files))
         """
+    before = hub.used_storage()
     for user in ("cleo", "dora"):
         assert run(hub, hub.create_user(user), upload, tmp_path / "w.bin") == 2
         assert (tmp_path / f"w.bin{user}").read_bytes() == random_bytes(21, 300_000)
+    assert hub.used_storage() - before == 300_000  # whoever has it, and however it is kept
+    listed = run(
+        hub,
+        hub.create_user("dora"),
+        """
+        import json
+        from huggingface_hub import HfApi
+        listed = HfApi().list_user_repos()
+        print(json.dumps([[r.type, r.id, r.visibility, r.storage, r.storage_percent] for r in listed]))
+        """,
+    )
+    third = pytest.approx(100 / 3)
+    assert listed == [
+        ["model", "dora/same", "private", 300_000, third],
+        ["bucket", "dora/same-0", "private", 300_000, third],
+        ["bucket", "dora/same-1", "private", 300_000, third],
+    ]
 
 
 def test_a_client_uploads_again_what_the_hub_has_removed(tmp_path):

@@ -158,18 +158,23 @@ def test_the_empty_file_is_always_there(store):
 
 def test_a_xorb_is_kept_once(store):
     assert store.add_xorb(CHUNKS) is True
-    before = store.service.used()
+    before = store.files_on_disk()
     assert store.add_xorb(CHUNKS, (LZ4,)) is False
-    assert store.service.used() == before
+    assert store.files_on_disk() == before
 
 
 def test_files_that_share_chunks_share_storage(store):
-    store.add_file(CHUNKS)
-    before = store.service.used()
+    whole = store.add_file(CHUNKS)
     run = segment(xorb_hash(CHUNKS), CHUNKS, 1, 4)
     store.add_shard(file_entry(file_hash(CHUNKS[1:4]), [run], [proof(CHUNKS, 1, 4)]))
-    assert store.service.used() == before
-    assert store.read(_hashing.to_text(file_hash(CHUNKS[1:4]))) == b"".join(CHUNKS[1:4])
+    part = _hashing.to_text(file_hash(CHUNKS[1:4]))
+    assert store.read(part) == b"".join(CHUNKS[1:4])
+    other = store.add_file(OTHER)
+    more = sum(map(len, OTHER))
+    assert store.service.distinct_size([whole, part]) == len(DATA)
+    assert store.service.distinct_size([part, part]) == len(b"".join(CHUNKS[1:4]))
+    assert store.service.distinct_size([whole, part, other]) == len(DATA) + more
+    assert store.service.distinct_size([whole, "0" * 64, "ab" * 32]) == len(DATA)
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Sequence, Set
+from typing import Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (
@@ -271,6 +271,22 @@ class BucketRegister:
                 (bucket.key, start, end),
             )
             return float(row.fetchone()[0] or 0.0)
+
+    def storage(self, bucket: Bucket) -> Tuple[int, float]:
+        """Return the bytes of a bucket's distinct files, and when it last changed."""
+        with self._transaction() as db:
+            distinct = db.execute(
+                "SELECT SUM(size), MAX(uploaded_at) FROM (SELECT size, MAX(uploaded_at) AS"
+                " uploaded_at FROM files WHERE bucket = ? GROUP BY xet_hash)",
+                (bucket.key,),
+            )
+            size, newest = distinct.fetchone()
+            return size or 0, newest or bucket.created_at
+
+    def file_hashes(self) -> Set[str]:
+        """Return the Xet hashes of all files of all buckets."""
+        with self._transaction() as db:
+            return {row[0] for row in db.execute("SELECT DISTINCT xet_hash FROM files")}
 
     def live_xet_hashes(self) -> Set[str]:
         """Return the Xet hashes of all files of all buckets, and of what was uploaded for them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Collection, List
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Collection, Dict, List
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -25,7 +25,7 @@ from hfl_localhub._buckets._payload import (
     split_id,
 )
 from hfl_localhub._buckets._register import BucketRegister, NameTakenError
-from hfl_localhub._buckets._views import bucket_json, entry_json
+from hfl_localhub._buckets._views import bucket_json, entry_json, storage_json
 from hfl_localhub._errors import (
     bad_request,
     conflict,
@@ -37,6 +37,7 @@ from hfl_localhub._xet import Scope, XetService, token_response
 
 if TYPE_CHECKING:
     from hfl_localhub._context import HubContext
+    from hfl_localhub._identity import Identity
 
 Endpoint = Callable[["BucketRoutes", Request], Awaitable[Response]]
 
@@ -147,6 +148,14 @@ class BucketRoutes:
         register = self.register
         bucket = register.get(namespace, name) or register.renamed(namespace, name)
         return bucket is not None and register.has_hash(bucket, xet_hash)
+
+    def storage(self, identity: Identity | None, namespace: str) -> List[Dict[str, Any]]:
+        """Return what the buckets of a namespace that somebody may see take, as lists show it."""
+        return [
+            storage_json(bucket, *self.register.storage(bucket))
+            for bucket in self.register.in_namespace(namespace)
+            if can_read(identity, bucket)
+        ]
 
     def record_upload(self, bucket_id: str, xet_hashes: Collection[str]) -> None:
         """Note what was uploaded for a bucket, by its present or a former name."""

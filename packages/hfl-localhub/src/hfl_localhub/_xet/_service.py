@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Callable, Collection, Dict, Iterator
+from typing import TYPE_CHECKING, BinaryIO, Callable, Collection, Dict, Iterable, Iterator
 
 from hfl_localhub._xet import _garbage, _hashing, _plan
 from hfl_localhub._xet._dedup import ChunkIndex
@@ -156,9 +156,10 @@ class XetService:
         digest = _digest(xet_hash)
         return self._xorbs.path(digest), self._xorbs.table(digest).run_length
 
-    def used(self) -> int:
-        """Return how many bytes the store takes on disk; what files share counts once."""
-        return self._xorbs.used()
+    def distinct_size(self, xet_hashes: Iterable[str]) -> int:
+        """Return how many plain bytes some files have; chunks that they share count once."""
+        entries = (entry for entry in map(self._find, xet_hashes) if entry is not None)
+        return _plan.distinct_size(entries, self._xorbs)
 
     def collect_garbage(
         self,
