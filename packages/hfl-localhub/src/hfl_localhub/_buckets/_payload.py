@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping
-
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from hfl_localhub._errors import bad_request, payload_too_large
 from hfl_localhub._paths import is_valid_namespace
@@ -15,13 +13,6 @@ if TYPE_CHECKING:
 
 #: How many bytes a request may have.
 LARGEST_BODY = 16 * 1024 * 1024
-
-
-def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response."""
-    # Escaped, because what a client sent may hold halves of characters, which UTF-8 cannot say.
-    content = json.dumps(value, separators=(",", ":")).encode("ascii")
-    return Response(content, status, dict(headers or {}), media_type="application/json")
 
 
 async def read_body(request: Request) -> bytes:

@@ -17,7 +17,6 @@ from hfl_localhub._buckets._content import content_response
 from hfl_localhub._buckets._executor import BatchExecutor
 from hfl_localhub._buckets._listing import PAGE, tree_page
 from hfl_localhub._buckets._payload import (
-    answer,
     check_name,
     private_of,
     read_body,
@@ -26,6 +25,7 @@ from hfl_localhub._buckets._payload import (
 )
 from hfl_localhub._buckets._register import BucketRegister, NameTakenError
 from hfl_localhub._buckets._views import bucket_json, entry_json, storage_json
+from hfl_localhub._call import answer
 from hfl_localhub._errors import (
     bad_request,
     conflict,
