@@ -11,9 +11,22 @@ from hfl_localhub import LocalHub, _route_table
 from hfl_localhub._routing import Router
 
 BODY = {
-    **{"title": "abc", "description": "", "comment": "x", "content": "x", "status": "open"},
-    **{"tag": "t", "message": "m", "files": [], "operation": "upload", "objects": [], "paths": []},
-    **{"deletions": {"sha": []}, "repository": "bob/x", "user": "bob", "oid": "0" * 64, "size": 1},
+    "title": "abc",
+    "description": "",
+    "comment": "x",
+    "content": "x",
+    "status": "open",
+    "tag": "t",
+    "message": "m",
+    "files": [],
+    "operation": "upload",
+    "objects": [],
+    "paths": [],
+    "deletions": {"sha": []},
+    "repository": "bob/x",
+    "user": "bob",
+    "oid": "0" * 64,
+    "size": 1,
     "target": {"name": "bob/mine"},
 }
 COMMIT = b'{"key": "header", "value": {"summary": "s"}}\n'
@@ -64,9 +77,15 @@ def seen(answer, name):
 
 def filled(template, name, kind):
     places = {
-        **{"T": kind, "prefix": "" if kind == "models" else f"{kind}/", "ns": "ann"},
-        **{"namespace": "ann", "name": name, "rev": "main", "path": ".gitattributes"},
-        **{"number": "1", "status": "pending"},
+        "T": kind,
+        "prefix": "" if kind == "models" else f"{kind}/",
+        "ns": "ann",
+        "namespace": "ann",
+        "name": name,
+        "rev": "main",
+        "path": ".gitattributes",
+        "number": "1",
+        "status": "pending",
     }
     return re.sub(r"\{(\w+)\}", lambda found: places.get(found[1], "x"), template)
 
