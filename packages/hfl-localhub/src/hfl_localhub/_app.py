@@ -76,6 +76,8 @@ class HubApp:
 
         async def noting_send(message: Message) -> None:
             nonlocal started
+            if not started:  # a refusal that the rest of the body is not needed for
+                await receive.drain(_MOST_IGNORED)
             started = True
             await send(message)
 
