@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import threading
@@ -93,7 +94,8 @@ def shell_exports(root: Path) -> str:
     Raises:
         NotFoundError: None does.
     """
-    marker = read_json(root / _MARKER)
+    is_there = os.path.isfile(root / _MARKER)  # noqa: PTH113  # False whatever is wrong with it
+    marker = read_json(root / _MARKER) if is_there else None
     if marker is None or not FolderLock(root).is_held():
         raise NotFoundError(
             f"No local Hub is serving {root}.", hint=f"Start one: hfl hub serve --root {root}"

@@ -12,10 +12,19 @@ from hfl_core.cli import Output, main_for
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+class _RootFolder(click.Path):
+    """A folder's path that is not empty: pathlib takes that for the current one."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        from hfl_localhub._root_folder import as_root
+
+        return super().convert(as_root(value), param, ctx)
+
+
 def _root_option(function: _Function) -> _Function:
     return click.option(
         "--root",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=_RootFolder(file_okay=False, path_type=Path),
         envvar="HFL_HUB_ROOT",
         help="The folder that holds everything. [default: in the user's data folder]",
     )(function)
