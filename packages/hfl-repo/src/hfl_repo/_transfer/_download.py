@@ -50,19 +50,26 @@ def chosen_files(
         EntryNotFoundError: A path without wildcards is not there, or nothing matches.
         ValidationError: The Hub names a file that would lie outside of the folder.
     """
-    bad = next((path for path in tree if path_problem(path)), None)
+    found = tree if patterns is None else _meant(tree, patterns, target)
+    bad = next((path for path in found if path_problem(path)), None)
     if bad is not None:
-        raise ValidationError(f"{target.repo_id!r} has a file that cannot be kept here: {bad!r}.")
-    if patterns is None:
-        return tree
+        raise ValidationError(
+            f"{target.repo_id!r} has a file that cannot be kept here: {bad!r} ({path_problem(bad)}).",
+            hint="Name the files that you need, or have it renamed in the repository.",
+        )
+    return found
+
+
+def _meant(tree: Tree, patterns: Sequence[str], target: Target) -> Mapping[str, RemoteFile]:
     revision = target.revision or "main"
+    exact = {pattern for pattern in patterns if pattern in tree}  # "a [1].txt" is one, too
     for pattern in patterns:
-        if not re.search(r"[*?\[!\\]", pattern):
+        if pattern not in exact and not re.search(r"[*?\[!\\]", pattern):
             one = Patterns([pattern])
             if not any(one.match(path) for path in tree):
                 raise EntryNotFoundError(target.repo_id, pattern, revision=revision)
     meant = Patterns(patterns)
-    found = {path: file for path, file in tree.items() if meant.match(path)}
+    found = {path: file for path, file in tree.items() if path in exact or meant.match(path)}
     if not found:
         raise EntryNotFoundError(target.repo_id, ", ".join(patterns), revision=revision)
     return found
@@ -128,7 +135,11 @@ class Download:
         with self._progress.task("Downloading", total, "bytes") as task, self._hub.quietly():
             work = [functools.partial(self._fetch, file, task.advance) for file in wanted]
             try:
-                errors = in_parallel(work, _AT_ONCE, "hfl-download")
+                errors = in_parallel(
+                    work, _AT_ONCE, "hfl-download", seconds=self._patience.left
+                )
+            except TimeoutError as error:
+                raise self._patience.overdue() from error
             except BaseException:  # Ctrl-C
                 self._patience.give_up()
                 raise
