@@ -135,9 +135,7 @@ class Download:
         with self._progress.task("Downloading", total, "bytes") as task, self._hub.quietly():
             work = [functools.partial(self._fetch, file, task.advance) for file in wanted]
             try:
-                errors = in_parallel(
-                    work, _AT_ONCE, "hfl-download", seconds=self._patience.left
-                )
+                errors = in_parallel(work, _AT_ONCE, "hfl-download", seconds=self._patience.left)
             except TimeoutError as error:
                 raise self._patience.overdue() from error
             except BaseException:  # Ctrl-C
