@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterable, Mapping, Sequence
 
-from hfl_core import Progress, RetryPolicy, get_logger, require_free_space
-from hfl_core.errors import HflError, IntegrityError, NetworkError, ValidationError
+from hfl_core import Progress, RetryPolicy, get_logger, require_free_space, translated_os_errors
+from hfl_core.errors import DiskSpaceError, HflError, IntegrityError, NetworkError, ValidationError
 from hfl_repo._transfer._cache_layout import RepoCache
 from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._digest_cache import DigestCache
@@ -188,10 +189,16 @@ class Download:
         except self._hub.library.errors.LocalEntryNotFoundError as error:
             raise NetworkError(f"{self._hub.endpoint} cannot be reached.") from error
         except (OSError, RuntimeError) as error:
+            if _is_no_room(error):
+                raise DiskSpaceError(
+                    f"The disk became full while {file.path!r} was fetched to {self._folder}.",
+                    hint="Free some space and call it again: what has arrived stays.",
+                ) from error
             # huggingface_hub found fewer or more bytes than were announced, or hf_xet gave up.
             if isinstance(error, RuntimeError) or "onsistency" in str(error):
                 raise DamagedOnTheWayError(f"{file.path!r} arrived incomplete.") from error
-            raise
+            with translated_os_errors(f"keep {file.path!r}"):
+                raise
 
     def _verified(self, files: Iterable[RemoteFile]) -> set[str]:
         """Return which of the files are in the cache with the content that they are to have."""
@@ -222,6 +229,13 @@ class Download:
         for folder, size in needed.items():
             if size:
                 require_free_space(folder, size, purpose=f"a download of {self._target.repo_id!r}")
+
+
+def _is_no_room(error: BaseException) -> bool:
+    # hf_xet has only a text for it.
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
+        text in str(error) for text in ("No space left on device", "(os error 28)")
+    )
 
 
 def _existing(path: Path) -> Path:
