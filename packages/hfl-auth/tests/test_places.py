@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_a_disk_that_fills_up_leaves_every_token_with_its_hub(pages, disk):
     place = disk("size=128k")
     save("work", TOKEN)
     filler = place / "filler"
-    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
     if pages:

@@ -97,12 +97,20 @@ def _unwrapped(token: str) -> str:
 def _reason_against(token: str) -> str | None:
     if not token:
         return "nothing is left of it without spaces and quotes"
+    return _reason_as_a_whole(token) or _reason_in_characters(token)
+
+
+def _reason_as_a_whole(token: str) -> str | None:
     if len(token) > _LONGEST:
         return f"it is far too long for one ({len(token):,} characters)"
     if _VARIABLE.fullmatch(token):
         return "it is the name of a variable, which the shell has not filled in"
     if "://" in token:
         return "it is an address; paste the token alone, without https://…@"
+    return None
+
+
+def _reason_in_characters(token: str) -> str | None:
     if "\n" in token or "\r" in token:
         return "it has a line break in the middle; paste one line"
     if any(character.isspace() for character in token):

@@ -210,8 +210,7 @@ def _open_closed_streams() -> None:
     """Replace what the caller closed (`>&-`), or the first file that is opened takes its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  # until the end
-            setattr(sys, name, stream)
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
 
 
 def _tolerate_narrow_encodings() -> None:

