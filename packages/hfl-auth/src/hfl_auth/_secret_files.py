@@ -54,7 +54,7 @@ def read_content(path: Path, *, holds: str = "holds a token") -> Content:
     """
     try:
         # Opened without waiting: a pipe without a writer would keep every command for ever.
-        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123  # takes an opener
+        with open(path, "rb", opener=_open_at_once) as file:  # Path.open takes no opener
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return _content_of_device(path, status)

@@ -210,7 +210,8 @@ def _open_closed_streams() -> None:
     """Replace what the caller closed (`>&-`), or the first file that is opened takes its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115  # until the end
+            setattr(sys, name, stream)
 
 
 def _tolerate_narrow_encodings() -> None:
