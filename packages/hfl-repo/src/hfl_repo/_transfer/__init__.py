@@ -128,7 +128,7 @@ class Transfers(RepoBase):
         )
         found = scan(source, path_in_repo, wish.taken, wish.allowed)
         patience, hub = self._patient(timeout)
-        branch = revision or _DEFAULT
+        branch = self._target.at(_DEFAULT if revision is None else revision).revision or ""
         base = self._check_upload(branch, private, create_branch=create_branch, wish=wish)
         with Progress() as progress:
             work = Upload(

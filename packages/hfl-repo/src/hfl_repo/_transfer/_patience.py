@@ -74,6 +74,11 @@ class Patience:
             return None
         return max(0.0, self._started + self._timeout - self._clock())
 
+    def overdue(self) -> TransferTimeoutError:
+        """End all threads of the transfer, and return the error for a time that is over."""
+        self.give_up()
+        return TransferTimeoutError(self._timeout or 0.0)
+
     def give_up(self) -> None:
         """End all threads of the transfer at their next check: one was interrupted, or failed."""
         self._is_given_up = True
