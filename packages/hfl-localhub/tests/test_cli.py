@@ -136,7 +136,7 @@ def test_reset_deletes_the_hub_and_nothing_else(tmp_path, hfl_hub, api_for):
         assert "is using" in busy.stderr
     (root / "mine.txt").write_text("keep me")
     dry = hfl_hub("reset", "--root", str(root), "--dry-run")
-    assert "1 repositories" in dry.stderr
+    assert "1 repository and" in dry.stderr
     assert (root / "hub.json").exists()
     assert hfl_hub("reset", "--root", str(root), code=1).stderr  # nobody answers the question
     hfl_hub("reset", "--root", str(root), "--yes")
