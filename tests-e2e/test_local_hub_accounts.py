@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 
@@ -93,3 +95,35 @@ def test_profiles_outlive_the_hub_and_follow_it_to_another_port(environ) -> None
         valid = json.loads(shell(environ, "hfl auth validate --all --format json"))
     assert [each["token"] for each in first] == [each["token"] for each in second]
     assert [each["account"] for each in valid] == ["ann", "bob"]
+
+
+def test_the_guide_s_first_steps_work_as_they_are_written(environ) -> None:
+    guide = (ROOT / "packages" / "hfl-localhub" / "README.md").read_text(encoding="utf-8")
+    steps = guide.split("In another shell:", 1)[1].split("```")[1]
+    assert 'eval "$(hfl hub env)"' in steps
+    if metadata.version("huggingface_hub").startswith("0."):
+        steps = steps.replace("hf repos create", "hf repo create")
+    with serving(environ):
+        said = shell(environ, steps)
+        assert "local" in said
+        assert json.loads((Path(environ["HOME"]) / "digits" / "config.json").read_text())
+        more = "hfl repo create local/more; hfl repo upload local/more config.json"
+        assert "Commit" in shell(environ, more)
+
+
+def test_another_node_signs_in_with_the_token_of_the_hub_s_folder(environ, tmp_path) -> None:
+    with serving(environ, "--root", str(tmp_path / "hub"), "--user", "ann"):
+        endpoint = json.loads((tmp_path / "hub" / "running.json").read_text())["endpoint"]
+        node = {
+            name: value
+            for name, value in environ.items()
+            if not name.startswith(("HFL_", "HF_TOKEN"))
+        }
+        node.update(HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "node"))
+        token = tmp_path / "hub" / "client" / "token"
+        commands = f"hfl auth login --token-stdin < '{token}'; hfl auth whoami; hf auth whoami"
+        done = subprocess.run(
+            ["sh", "-euc", commands], env=node, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("ann") >= 2
