@@ -1,6 +1,6 @@
 """Checkpoint, resume exactly, verify: the lifecycle of a training run, in one namespace.
 
-Every name loads its package on first use, so that ``import hf_lifecycle`` is cheap::
+Every name loads its package on first use, so that ``import hf_lifecycle`` is cheap:
 
     import hf_lifecycle as hfl
 
