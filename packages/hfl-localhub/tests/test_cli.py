@@ -9,8 +9,10 @@ import time
 import urllib.request
 
 import pytest
+from click.testing import CliRunner
 
 from hfl_localhub import LocalHub
+from hfl_localhub.cli import hub
 
 COMMAND = [sys.executable, "-c", "from hfl_localhub.cli import main; main()"]
 
@@ -158,3 +160,13 @@ def test_help_needs_no_heavy_import(hfl_hub):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert {"serve", "env", "reset"} <= set(done.stdout.split())
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="frozen on one Python version")
+@pytest.mark.parametrize("command", ["", "serve", "env", "reset"])
+def test_the_help_is_frozen(command, snapshot, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(
+        hub, [*command.split(), "--help"], prog_name="hfl hub", terminal_width=80
+    )
+    assert result.output == snapshot

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from hf_lifecycle._initialize import initialize
 from hf_lifecycle._project_file import read_project_file
+from hf_lifecycle.cli import init
 from hfl_auth import AuthManager
 from hfl_core import ConfigError, ConflictError, load_settings
 from hfl_core.cli import Output
@@ -203,3 +205,15 @@ def test_a_link_stays_a_link(folder, tmp_path, local_hub):
     initialize(folder, Output(), profile="work")
     assert Path("hfl.toml").is_symlink()
     assert "work" in (tmp_path / "shared.toml").read_text()
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="frozen on one Python version")
+def test_the_help_and_the_table_are_frozen(folder, local_hub, snapshot, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    run = CliRunner()
+    shown = run.invoke(init, ["--help"], prog_name="hfl init", terminal_width=80).output
+    monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
+    table = run.invoke(init, []).stdout.replace(str(folder), "<folder>")
+    text = (folder / "hfl.toml").read_text(encoding="utf-8")
+    port = local_hub.endpoint.rsplit(":", 1)[1]
+    assert f"{shown}\n{table}\n{text}".replace(port, "<port>") == snapshot
