@@ -141,6 +141,15 @@ def test_only_what_was_asked_for_changes_in_a_file(folder, local_hub, name):
     assert (folder / "hfl.toml").read_bytes() == after.encode()
 
 
+def test_what_is_told_later_takes_its_place_in_a_file_that_it_wrote(folder, local_hub):
+    AuthManager().login(local_hub.create_user("ann"), profile="work")
+    initialize(folder, Output())
+    first = (folder / "hfl.toml").read_text(encoding="utf-8").splitlines()
+    initialize(folder, Output(), profile="work", endpoint=local_hub.endpoint)
+    second = (folder / "hfl.toml").read_text(encoding="utf-8").splitlines()
+    assert second == [*first[:-2], 'profile = "work"', f'endpoint = "{local_hub.endpoint}"']
+
+
 def test_another_profile_in_the_file_is_replaced_only_if_somebody_says_so(
     folder, hfl_init, local_hub
 ):

@@ -119,7 +119,11 @@ def _edited(text: str, settings: Mapping[str, str]) -> str:
             count=1,
             flags=re.MULTILINE,
         )
-        if not count:  # before the first table, which would take it in
+        if count:
+            continue
+        if _EXAMPLES[name] in text:
+            text = text.replace(_EXAMPLES[name], line, 1)
+        else:  # before the first table, which would take it in
             text = f"{line}\n{text}"
     return text
 
