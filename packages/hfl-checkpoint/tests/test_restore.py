@@ -183,7 +183,7 @@ def test_a_mapping_is_filled_in_place(tmp_path: pathlib.Path) -> None:
 def test_a_mapping_that_cannot_be_changed_is_refused(tmp_path: pathlib.Path) -> None:
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(1, counters={"seen": 1})
-        with pytest.raises(StateMismatchError, match="mappingproxy cannot be changed"):
+        with pytest.raises(StateMismatchError, match="type mappingproxy cannot be changed"):
             checkpoints.restore(counters=types.MappingProxyType({}))
 
 
@@ -347,7 +347,7 @@ def test_nothing_to_restore_is_said(tmp_path: pathlib.Path) -> None:
 
     with pytest.raises(ConfigError, match="no component was given"):
         checkpoints.restore()
-    with pytest.raises(ConfigError, match="'x' is a int, which has no state"):
+    with pytest.raises(ConfigError, match="'x' is of type int, which has no state"):
         checkpoints.restore(x=3)
     with pytest.raises(CheckpointNotFoundError):
         checkpoints.restore(x={})
@@ -396,7 +396,7 @@ def mapped_files(path: pathlib.Path) -> List[str]:
 def test_nothing_live_refers_to_the_files_after_a_restore(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hfl_checkpoint._manager as manager_module
+    import hfl_checkpoint._restoring as restoring
 
     def build() -> Any:
         model = KeepingModule(64, 64)
@@ -417,7 +417,7 @@ def test_nothing_live_refers_to_the_files_after_a_restore(
         }
 
     seen: List[Any] = []
-    original = manager_module.read_components
+    original = restoring.read_components
 
     def watched(*arguments: Any, **options: Any) -> Any:
         saved = original(*arguments, **options)
@@ -425,7 +425,7 @@ def test_nothing_live_refers_to_the_files_after_a_restore(
             seen.extend(weakref.ref(tensor) for tensor in tensors_in(item.state))
         return saved
 
-    monkeypatch.setattr(manager_module, "read_components", watched)
+    monkeypatch.setattr(restoring, "read_components", watched)
     saved, live = build(), build()
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(1, **saved)

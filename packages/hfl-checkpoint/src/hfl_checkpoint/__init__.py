@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import CheckpointError as CheckpointError
     from hfl_checkpoint.errors import CheckpointExistsError as CheckpointExistsError
     from hfl_checkpoint.errors import CheckpointNotFoundError as CheckpointNotFoundError
+    from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
@@ -42,6 +43,7 @@ _EXPORTS = {
     "CleanupPlan": "._checkpoint",
     "Decision": "._checkpoint",
     "EverySteps": "._policies",
+    "IncompleteModelError": ".errors",
     "KeepAll": "._retention",
     "KeepBest": "._retention",
     "KeepLast": "._retention",

@@ -45,12 +45,10 @@ def missing_components(
         MissingComponentError: One is not.
     """
     permitted = {allowed} if isinstance(allowed, str) else set(allowed)
-    missing = [name for name in wanted if name not in manifest.components]
+    missing = [name for name in wanted if name not in manifest.names]
     refused = [name for name in missing if name not in permitted]
     if refused:
-        raise MissingComponentError(
-            checkpoint, missing=refused, available=list(manifest.components)
-        )
+        raise MissingComponentError(checkpoint, missing=refused, available=manifest.names)
     return missing
 
 

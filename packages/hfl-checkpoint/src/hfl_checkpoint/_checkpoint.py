@@ -64,7 +64,7 @@ def describe(path: Path, manifest: Manifest, pin_labels: Tuple[str, ...] | None)
         created_at=manifest.created_at,
         metrics=manifest.metrics,
         reason=manifest.reason,
-        components=tuple(manifest.components),
+        components=manifest.names,
         path=path,
         pinned=pin_labels is not None,
         labels=pin_labels or (),

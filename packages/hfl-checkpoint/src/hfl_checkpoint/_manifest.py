@@ -36,7 +36,8 @@ class ComponentEntry:
     """A component of a checkpoint.
 
     Attributes:
-        kind: ``"model"``, ``"optimizer"``, ``"stateful"`` or ``"mapping"``.
+        kind: ``"model"``, ``"optimizer"``, ``"stateful"``, ``"mapping"``, ``"pretrained"``, ``"peft"`` or
+            ``"part"``.
         class_name: The class that was saved.
         files: Paths of its files.
     """
@@ -87,6 +88,11 @@ class Manifest:
             "versions": dict(self.versions),
         }
         return _canonical.dump(document)
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """The components; an entry with a dot in its name is a part of one (an adapter of a model)."""
+        return tuple(name for name in self.components if "." not in name)
 
     @property
     def size(self) -> int:

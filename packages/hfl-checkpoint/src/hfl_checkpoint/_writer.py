@@ -12,13 +12,13 @@ import dataclasses
 import datetime
 import json
 import secrets
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from hfl_checkpoint import _canonical, _lease
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._cleanup import sweep
-from hfl_checkpoint._components import MODEL, Captured, model_folder
+from hfl_checkpoint._components import MODEL, Captured
 from hfl_checkpoint._manifest import MANIFEST, ComponentEntry, FileEntry, Manifest
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._provenance import library_versions
@@ -127,10 +127,8 @@ def _staged(run: RunDirectory, draft: Draft) -> Iterator[Path]:
 def _write_files(
     files: Files, stage: Path, draft: Draft
 ) -> Tuple[List[FileEntry], Dict[str, ComponentEntry]]:
-    folders = {"state"} | {
-        model_folder(item.name).rstrip("/") for item in draft.components if item.kind == MODEL
-    }
-    for folder in sorted(folders - {""}):
+    folders = _folders(draft.components)
+    for folder in folders:
         files.make_directory(stage / folder)
     entries: List[FileEntry] = []
     components: Dict[str, ComponentEntry] = {}
@@ -142,9 +140,18 @@ def _write_files(
         )
     if draft.metadata is not None:
         entries.append(_write_bytes(files, stage, "metadata.json", draft.metadata.encode()))
-    for folder in sorted(folders - {""}):
+    for folder in folders:
         files.sync_directory(stage / folder)
     return entries, components
+
+
+def _folders(components: Sequence[Captured]) -> List[str]:
+    """The folders of a checkpoint, each after the one that it is in."""
+    found: Set[PurePosixPath] = {PurePosixPath("state")}
+    for item in components:
+        paths = [item.tensors, *item.files]
+        found.update(parent for path in paths for parent in PurePosixPath(path).parents)
+    return sorted(str(folder) for folder in found if folder.parts)
 
 
 def _write_component(
@@ -155,9 +162,7 @@ def _write_component(
     base = f"state/{item.name}-00000" if item.per_rank else f"state/{item.name}"
     digests: Dict[str, str] = {}
     if packed.stored or item.kind == MODEL:
-        path = f"{model_folder(item.name)}model.safetensors"
-        if item.kind != MODEL:
-            path = f"{base}.safetensors"
+        path = item.tensors
         digest = new_digest()
         with files.create(stage / path) as writer:
             digests = write_tensors(writer, packed.stored, digest)

@@ -86,7 +86,7 @@ def show(run: str, which: str, output: Output) -> None:
             "parent": manifest.parent,
             "labels": list(found.labels),
             "path": found.path,
-            "components": {name: item.class_name for name, item in manifest.components.items()},
+            "components": {name: manifest.components[name].class_name for name in manifest.names},
             "files": files,
             "versions": dict(manifest.versions),
         },

@@ -18,6 +18,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointExistsError",
     "CheckpointNotFoundError",
+    "IncompleteModelError",
     "MissingComponentError",
     "StateMismatchError",
     "UnknownTypeError",
@@ -118,6 +119,28 @@ class CheckpointExistsError(CheckpointError, ConflictError, FileExistsError):
         self.name = name
         self.step = step
         self.directory = directory
+
+
+class IncompleteModelError(CheckpointError, ValidationError):
+    """The state of a model lacks tensors, or holds empty ones where the model has a shape.
+
+    Args:
+        component: The model's name.
+        problems: What is missing or empty, one clause each.
+    """
+
+    def __init__(self, component: str, problems: Sequence[str]) -> None:
+        shown = list(problems[:8])
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more")
+        super().__init__(
+            f"The state of {component!r} is not all there: {'; '.join(shown)}.",
+            hint="Gather sharded parameters before saving (deepspeed.zero.GatheredParameters, or a "
+            "full state dict of FSDP). What is left out on purpose belongs into the model's "
+            "_keys_to_ignore_on_save.",
+        )
+        self.component = component
+        self.problems = tuple(problems)
 
 
 class MissingComponentError(CheckpointError, IncompatibleStateError):

@@ -1,0 +1,144 @@
+"""Restoring: reading states, and putting them into live objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Collection, Dict
+
+from hfl_checkpoint import _arguments
+from hfl_checkpoint._checkpoint import RestoreReport
+from hfl_checkpoint._components import kinds_of
+from hfl_checkpoint._provenance import version_warnings
+from hfl_checkpoint._reader import read_components
+from hfl_checkpoint._restore import restore_components
+from hfl_checkpoint._select import selected
+from hfl_checkpoint._session import Line, Session
+from hfl_checkpoint.errors import CheckpointNotFoundError, MissingComponentError
+from hfl_core import get_logger
+
+if TYPE_CHECKING:
+    import torch
+
+    from hfl_checkpoint._find import Which
+    from hfl_checkpoint._protocol import TrainingStateLike
+
+_log = get_logger(__name__)
+
+
+class Restoring(Session):
+    """The reading side of a checkpoint manager."""
+
+    def load(
+        self,
+        which: Which = "latest",
+        *,
+        only: Collection[str] | None = None,
+        map_location: str | torch.device | None = None,
+    ) -> Dict[str, Any]:
+        """Read states without touching a live object.
+
+        Args:
+            which: ``"latest"``, ``"best:<metric>"``, a step, a name or label, or a `Checkpoint`.
+            only: The components to read; None reads all.
+            map_location: A device to copy the tensors to. None leaves them mapped from the files:
+                they are read when they are used, and writing to them does not reach the files.
+
+        Returns:
+            Component to state dict, as ``load_state_dict`` of the saved class takes it.
+
+        Raises:
+            CheckpointNotFoundError: There is no such checkpoint.
+            CheckpointDamagedError: It is damaged.
+            MissingComponentError: It lacks a component of `only`.
+        """
+        self.wait()
+        with selected(self._run, which, strict=False) as selection:
+            available = list(selection.manifest.names)
+            names = available if only is None else list(only)
+            absent = [name for name in names if name not in available]
+            if absent:
+                raise MissingComponentError(
+                    selection.checkpoint.name, missing=absent, available=available
+                )
+            saved = read_components(
+                selection.checkpoint.path, selection.manifest, names, map_location=map_location
+            )
+        return {name: item.as_state_dict() for name, item in saved.items()}
+
+    def restore(
+        self,
+        which: Which = "latest",
+        *,
+        strict: bool = False,
+        allow_missing: Collection[str] = (),
+        map_location: str | torch.device | None = None,
+        **components: Any,
+    ) -> RestoreReport:
+        """Put a checkpoint's states into live objects.
+
+        Everything is verified and compared before the first object is touched. A damaged newest
+        checkpoint is set aside, and the one before it is restored whole.
+
+        Args:
+            which: As for `load`.
+            strict: Raise for a damaged newest checkpoint instead of going back.
+            allow_missing: Components that the checkpoint may lack.
+            map_location: Where a model that was built on the meta device gets its memory; None means the
+                host. What is on a device stays there.
+            **components: Name to live object, as for `save`.
+
+        Returns:
+            What was restored, from where, and what to know about it.
+
+        Raises:
+            CheckpointNotFoundError: There is no such checkpoint.
+            CheckpointDamagedError: It is damaged, or all are.
+            MissingComponentError: A component is not in it, and was not allowed to be missing.
+            StateMismatchError: A saved state does not fit its live object; none was touched.
+        """
+        self._require_open()
+        self.wait()
+        kinds_of(components)
+        with selected(self._run, which, strict=strict) as selection:
+            checkpoint, manifest = selection.checkpoint, selection.manifest
+            missing = _arguments.missing_components(
+                checkpoint.name, manifest, components, allow_missing
+            )
+            present = {name: item for name, item in components.items() if name not in missing}
+            saved = read_components(checkpoint.path, manifest, present)
+            restored = restore_components(saved, present, device=map_location)
+        self._run.adopt(checkpoint.run_id)
+        self._line = Line(checkpoint.run_id, checkpoint.name, checkpoint.step)
+        self._previous = (checkpoint.step, checkpoint.epoch)
+        warnings = [*selection.warnings, *version_warnings(manifest.versions), *restored.warnings]
+        warnings += [
+            f"{name!r} is in the checkpoint and was not restored"
+            for name in manifest.names
+            if name not in components
+        ]
+        for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
+            _log.warning("%s: %s", checkpoint.name, warning)
+        return RestoreReport(
+            checkpoint, restored.names, tuple(missing), selection.quarantined, tuple(warnings)
+        )
+
+    def resume(
+        self, state: TrainingStateLike | None = None, **components: Any
+    ) -> RestoreReport | None:
+        """Restore the newest verified checkpoint; do nothing on a fresh run.
+
+        Args:
+            state: The training state; its components are restored.
+            **components: More of them, or all when there is no state object.
+
+        Returns:
+            What was restored, or None when the run has no checkpoint yet.
+
+        Raises:
+            CheckpointDamagedError: There are checkpoints, and all are damaged.
+            HflError: As for `restore`.
+        """
+        everything = {**(state.components() if state is not None else {}), **components}
+        try:
+            return self.restore("latest", **everything)
+        except CheckpointNotFoundError:
+            return None
