@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import CleanupPlan as CleanupPlan
     from hfl_checkpoint import Decision as Decision
     from hfl_checkpoint import EverySteps as EverySteps
+    from hfl_checkpoint import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint import KeepAll as KeepAll
     from hfl_checkpoint import KeepBest as KeepBest
     from hfl_checkpoint import KeepLast as KeepLast
@@ -179,6 +180,7 @@ _EXPORTS = {
     "HflError": "hfl_core",
     "Identity": "hfl_auth",
     "IncompatibleStateError": "hfl_core",
+    "IncompleteModelError": "hfl_checkpoint",
     "InsecureFileError": "hfl_auth",
     "IntegrityError": "hfl_core",
     "InvalidCardError": "hfl_repo",
