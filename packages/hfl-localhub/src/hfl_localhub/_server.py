@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from hfl_core.errors import ConfigError, ConflictError, HflError
-from hfl_localhub._durable import write_bytes
+from hfl_localhub._client_home import write_token
 from hfl_localhub._environment import client_environment, client_settings
 from hfl_localhub._faults import Faults
 from hfl_localhub._folder_lock import FolderLock
@@ -234,8 +234,7 @@ class LocalHub:
 
     def log_in(self, token: str) -> None:
         """Put a token where the clients of this Hub look for it (``HF_TOKEN_PATH``)."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        write_bytes(self.home / "token", token.encode(), mode=0o600)
+        write_token(self.home, token)
 
     def used_storage(self) -> int:
         """Return the bytes of the large files in all repositories and buckets.

@@ -1,6 +1,6 @@
 """Hub repositories: create, describe, branch, transfer, clean.
 
-Everything starts at `RepoManager`::
+Everything starts at `RepoManager`:
 
     from hfl_repo import RepoManager
 
