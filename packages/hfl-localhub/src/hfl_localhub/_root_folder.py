@@ -80,7 +80,8 @@ def make_root(root: Path) -> None:
 def _foreign(root: Path) -> List[str]:
     """Return what has a name of ours and is not: opening a Hub clears its ``tmp`` and ``staging``."""
     found = [name for name in OURS if os.path.lexists(root / name)]
-    return [] if "hub.json" in found else found
+    # A client's folder may be there first: nothing of it is ever cleared.
+    return [] if "hub.json" in found else [name for name in found if name != "client"]
 
 
 def _missing(root: Path) -> List[Path]:
