@@ -39,6 +39,8 @@ def list_checkpoints(run: str, output: Output) -> None:
     found = catalog.checkpoints()
     for error in catalog.unreadable().values():
         _log.warning("%s", error.message)
+    for remark in catalog.remarks():
+        output.warn(f"{remark}.")
     rows, columns, show = table_of(found)
     show_rows(output, rows, columns, show=show, empty=f"{run} holds no checkpoint.")
 

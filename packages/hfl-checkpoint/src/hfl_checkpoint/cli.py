@@ -14,8 +14,13 @@ __all__ = ["checkpoint", "main"]
 # The module of each command, which holds it in its `COMMANDS`. It is imported when the command runs or
 # is described, so that no command pays for the imports of another.
 _MODULES: Dict[str, str] = {
+    "clean": "_cli_keep",
+    "compare": "_cli_compare",
+    "diff": "_cli_diff",
     "list": "_cli_look",
+    "pin": "_cli_keep",
     "show": "_cli_look",
+    "unpin": "_cli_keep",
     "verify": "_cli_verify",
 }
 
