@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
@@ -38,18 +38,21 @@ def compare(run: str, which: Tuple[str, ...], output: Output) -> None:
     catalog = open_catalog(run)
     found = catalog.find_all(which) if which else catalog.checkpoints()
     plain = not _has_blocks()
+    steps: Dict[Optional[str], int] = {item.name: item.step for item in found}
     rows: List[Dict[str, Any]] = []
     for course in courses(found):
         row = dataclasses.asdict(course)
         if output.format == "table":
             row["trend"] = sparkline(list(course.values.values()), plain=plain)
+            row["lowest_step"] = steps.get(course.lowest_at)
+            row["highest_step"] = steps.get(course.highest_at)
         rows.append(row)
     columns: Dict[str, str] = {"metric": "Metric", "trend": "Trend"}
     if len(found) <= _SIDE_BY_SIDE:
         columns.update({f"values.{item.name}": item.name for item in found})
     else:
-        columns.update(first="First", last="Last", minimum="Lowest", lowest_at="at")
-        columns.update(maximum="Highest", highest_at="at")
+        columns.update(first="First", last="Last", minimum="Lowest", lowest_step="at step")
+        columns.update(maximum="Highest", highest_step="at step")
     numbers = ("first", "last", "minimum", "maximum", *(f"values.{item.name}" for item in found))
     show_rows(
         output,
