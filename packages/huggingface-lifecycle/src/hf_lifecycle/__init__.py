@@ -21,15 +21,26 @@ if TYPE_CHECKING:
     from hfl_auth import AuthManager as AuthManager
     from hfl_auth import Credential as Credential
     from hfl_auth import Identity as Identity
+    from hfl_checkpoint import AtSteps as AtSteps
+    from hfl_checkpoint import BeforeDeadline as BeforeDeadline
     from hfl_checkpoint import Checkpoint as Checkpoint
     from hfl_checkpoint import CheckpointManager as CheckpointManager
     from hfl_checkpoint import CleanupPlan as CleanupPlan
+    from hfl_checkpoint import EveryEpochs as EveryEpochs
+    from hfl_checkpoint import EveryMinutes as EveryMinutes
     from hfl_checkpoint import EverySteps as EverySteps
     from hfl_checkpoint import KeepAll as KeepAll
     from hfl_checkpoint import KeepBest as KeepBest
+    from hfl_checkpoint import KeepEvery as KeepEvery
+    from hfl_checkpoint import KeepIf as KeepIf
     from hfl_checkpoint import KeepLast as KeepLast
+    from hfl_checkpoint import KeepWithin as KeepWithin
+    from hfl_checkpoint import Naming as Naming
+    from hfl_checkpoint import OnBest as OnBest
+    from hfl_checkpoint import OnSignal as OnSignal
     from hfl_checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint import VerifyReport as VerifyReport
+    from hfl_checkpoint import keep_from as keep_from
     from hfl_checkpoint import register_codec as register_codec
     from hfl_core import AuthError as AuthError
     from hfl_core import ConfigError as ConfigError
@@ -69,8 +80,10 @@ if TYPE_CHECKING:
     from hfl_state import TrainingState as TrainingState
 
 _EXPORTS = {
+    "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
+    "BeforeDeadline": "hfl_checkpoint",
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
     "CardUpdate": "hfl_repo",
@@ -82,6 +95,8 @@ _EXPORTS = {
     "Credential": "hfl_auth",
     "DiskSpaceError": "hfl_core",
     "EarlyStopping": "hfl_state",
+    "EveryEpochs": "hfl_checkpoint",
+    "EveryMinutes": "hfl_checkpoint",
     "EverySteps": "hfl_checkpoint",
     "HflError": "hfl_core",
     "Identity": "hfl_auth",
@@ -89,10 +104,16 @@ _EXPORTS = {
     "IntegrityError": "hfl_core",
     "KeepAll": "hfl_checkpoint",
     "KeepBest": "hfl_checkpoint",
+    "KeepEvery": "hfl_checkpoint",
+    "KeepIf": "hfl_checkpoint",
     "KeepLast": "hfl_checkpoint",
+    "KeepWithin": "hfl_checkpoint",
     "MissingExtraError": "hfl_core",
+    "Naming": "hfl_checkpoint",
     "NetworkError": "hfl_core",
     "NotFoundError": "hfl_core",
+    "OnBest": "hfl_checkpoint",
+    "OnSignal": "hfl_checkpoint",
     "PermissionDeniedError": "hfl_core",
     "Permissions": "hfl_repo",
     "Progress": "hfl_core",
@@ -115,6 +136,7 @@ _EXPORTS = {
     "capture": "hfl_metadata",
     "configure_logging": "hfl_core",
     "get_logger": "hfl_core",
+    "keep_from": "hfl_checkpoint",
     "load_settings": "hfl_core",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
