@@ -12,8 +12,10 @@ import hf_lifecycle
 NAMES = {
     "hfl_auth": ["AuthManager", "Credential", "Identity"],
     "hfl_checkpoint": [
-        "Checkpoint", "CheckpointManager", "CleanupPlan", "EverySteps", "KeepAll", "KeepBest",
-        "KeepLast", "RestoreReport", "VerifyReport", "register_codec",
+        "AtSteps", "BeforeDeadline", "Checkpoint", "CheckpointManager", "CleanupPlan",
+        "EveryEpochs", "EveryMinutes", "EverySteps", "KeepAll", "KeepBest", "KeepEvery", "KeepIf",
+        "KeepLast", "KeepWithin", "Naming", "OnBest", "OnSignal", "RestoreReport", "VerifyReport",
+        "keep_from", "register_codec",
     ],
     "hfl_core": [
         "AuthError", "ConfigError", "ConflictError", "DiskSpaceError", "HflError",
