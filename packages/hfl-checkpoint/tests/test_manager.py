@@ -44,7 +44,7 @@ class State:
         (lambda: {"keep": KeepLast(0)}, "KeepLast cannot keep 0 checkpoints"),
         (lambda: {"keep": KeepLast(-1)}, "KeepLast cannot keep -1 checkpoints"),
         (lambda: {"keep": 3}, "keep=3 is not a retention policy"),
-        (lambda: {"keep": None}, "keep=None is not a retention policy"),
+        (lambda: {"keep": "last:0"}, "KeepLast cannot keep 0 checkpoints"),
         (lambda: {"save": 500}, "save=500 is not a save policy"),
         (lambda: {"save": EverySteps(0)}, r"EverySteps\(0\) makes no sense"),
         (lambda: {"when_busy": "drop"}, "no when_busy='drop'"),

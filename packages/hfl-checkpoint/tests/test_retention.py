@@ -287,7 +287,11 @@ def test_no_text_is_anything_but_a_policy_or_refused(text: str) -> None:
 
 
 def test_the_manager_takes_a_text_and_the_setting(
-    open_manager: Any, live: Any, monkeypatch: Any, tmp_path: Path
+    open_manager: Any,
+    live: Any,
+    monkeypatch: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for step in (1, 2, 3):
@@ -303,6 +307,11 @@ def test_the_manager_takes_a_text_and_the_setting(
     monkeypatch.setenv("HFL_KEEP", "last:1")
     assert plan() == ["newest"]
     assert plan(keep=KeepAll()) == ["everything is kept"]
+    (tmp_path / "hfl.toml").write_text("keep = [")
+    assert plan() == ["everything is kept"], "who cannot tell what to keep deletes nothing"
+    assert "all checkpoints are kept" in caplog.text
+    monkeypatch.delenv("HFL_KEEP")
+    (tmp_path / "hfl.toml").unlink()
     monkeypatch.setenv("HFL_KEEP", "last:0")
     with pytest.raises(ConfigError, match="'last:0'"):
         open_manager()

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -256,6 +257,51 @@ def test_a_reader_that_leaves_ends_the_command_silently(
     err = process.stderr.read()
     process.stderr.close()
     assert (process.wait(60), err) == (141, b"Warning: careful with ***\n")
+
+
+def shell(
+    clean_env: dict[str, str], demo_path: Path, rest: str
+) -> subprocess.CompletedProcess[str]:
+    command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(demo_path))} -q {rest}"
+    return subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        env=clean_env,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "yaml", "csv"])
+@pytest.mark.parametrize("rows", [3, 6000])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_results_that_find_no_room_are_an_error(
+    clean_env: dict[str, str], demo_path: Path, format_: str, rows: int
+):
+    done = shell(clean_env, demo_path, f"list {rows} --format {format_} >/dev/full")
+    assert done.returncode == 8
+    _, first, second = done.stderr.splitlines()
+    assert first == "Error: The results could not be written: No space left on device."
+    assert second.startswith("Hint: ")
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "yaml", "csv"])
+def test_results_that_have_nowhere_to_go_are_an_error(
+    clean_env: dict[str, str], demo_path: Path, format_: str
+):
+    done = shell(clean_env, demo_path, f"list 3 --format {format_} >&-")
+    assert done.returncode == 1
+    assert "Error: The results have nowhere to go: the standard output is closed." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_nobody_can_hear_is_not_said_elsewhere(clean_env: dict[str, str], demo_path: Path):
+    done = shell(clean_env, demo_path, "list 2 --format csv 2>&-")
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 3, "")
+    done = shell(clean_env, demo_path, "list --nonsense 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+    assert shell(clean_env, demo_path, "fail socket >&- 2>&-").returncode == 1
 
 
 def test_a_lost_connection_is_no_reader_that_left(

@@ -8,10 +8,12 @@ from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._retention_text import keep_from
 from hfl_checkpoint.errors import MissingComponentError
-from hfl_core import ConfigError, load_settings
+from hfl_core import ConfigError, get_logger, load_settings
 
 if TYPE_CHECKING:
     from hfl_checkpoint._manifest import Manifest
+
+_log = get_logger(__name__)
 
 
 def check_policies(save: object, when_busy: str) -> None:
@@ -30,8 +32,7 @@ def retention(keep: object) -> KeepPolicy:
         ConfigError: It is none.
     """
     if keep is None:
-        # Argument, environment, project file, user's file, default: the order is the settings'.
-        keep = load_settings().keep or KeepAll()
+        keep = _setting() or KeepAll()
     if isinstance(keep, str):
         return keep_from(keep)
     if isinstance(keep, type) or not isinstance(keep, KeepPolicy):
@@ -67,6 +68,16 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         known = ", ".join(map(repr, choices[:-1]))
         raise ConfigError(f"There is no {name}={value!r}.", hint=f"Use {known} or {choices[-1]!r}.")
+
+
+def _setting() -> str | None:
+    """The setting ``keep``: the environment, the project's file, the user's, in this order."""
+    try:
+        return load_settings().keep
+    except ConfigError as error:
+        # Whoever only reads a run need not be able to read the settings; a home folder may be gone.
+        _log.warning("all checkpoints are kept: %s", error)
+        return None
 
 
 def require_step(step: object) -> None:

@@ -40,6 +40,11 @@ class Catalog:
         """The run's directory."""
         return self._run.path
 
+    @property
+    def run_directory(self) -> RunDirectory:
+        """The run's directory, for the parts of this package."""
+        return self._run
+
     def settle(self) -> None:
         """Wait for what is under way, before something is looked up; here, nothing ever is."""
 

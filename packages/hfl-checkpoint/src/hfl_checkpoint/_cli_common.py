@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence, Tuple, TypeVar
 
@@ -109,9 +110,37 @@ def show_rows(
         flat = [_flatten(row, keys) for row in rows]
         if output.format == "csv":  # all columns, in the order of the keys, not of the table
             columns = {key: key for row in flat for key in row}
+        elif sys.stdout is not None and sys.stdout.isatty():
+            columns = _fitting(flat, columns, show, shutil.get_terminal_size().columns)
         output.rows(flat, columns, show=show, empty=empty)
         return
     output.rows(rows, {key: key for row in rows for key in row}, empty=empty)
+
+
+# What a list can do without on a narrow terminal, the first first.
+_DROPPABLE = ("created_at", "reason", "size", "epoch")
+
+
+def _fitting(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    show: Mapping[str, Callable[[Any], str]],
+    width: int,
+) -> Mapping[str, str]:
+    """Leave out columns that a terminal has no room for; folded, nobody could read any of them."""
+    kept = dict(columns)
+    for droppable in _DROPPABLE:
+        cells = {
+            key: [
+                header,
+                *(show.get(key, str)(row[key]) for row in rows if row.get(key) is not None),
+            ]
+            for key, header in kept.items()
+        }
+        if sum(max(map(len, texts)) + 3 for texts in cells.values()) <= width:
+            break
+        kept.pop(droppable, None)
+    return kept
 
 
 def _flatten(row: Mapping[str, Any], nested: Mapping[str, Sequence[str]]) -> Dict[str, Any]:

@@ -35,11 +35,12 @@ def list_checkpoints(run: str, output: Output) -> None:
       hfl checkpoint list runs/digits
       hfl checkpoint list runs/digits --format json
     """
-    catalog = open_catalog(run)
-    found = catalog.checkpoints()
-    for error in catalog.unreadable().values():
+    scan = open_catalog(run).run_directory.scan()
+    for _, error in scan.unreadable:
         _log.warning("%s", error.message)
-    rows, columns, show = table_of(found)
+    for remark in scan.remarks:
+        output.warn(f"{remark}.")
+    rows, columns, show = table_of(scan.checkpoints)
     show_rows(output, rows, columns, show=show, empty=f"{run} holds no checkpoint.")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Dict
 
 import click
 
-from hfl_checkpoint._cli_common import open_catalog, run_argument, which_of
+from hfl_checkpoint._cli_common import open_catalog, run_argument
 from hfl_core.cli import Output, format_option
 
 if TYPE_CHECKING:
@@ -39,22 +39,22 @@ def verify(
 ) -> None:
     """Verify checkpoints of RUN, and name what is damaged.
 
-    WHICH names one or more, as for 'show'; without it, the latest is verified. Ends with status 5
-    when something is damaged.
+    WHICH names one or more, as for 'pin'; without it, the latest is verified. Ends with status 5 when
+    something is damaged.
 
     \b
     Examples:
       hfl checkpoint verify runs/digits
       hfl checkpoint verify runs/digits --all --level quick
-      hfl checkpoint verify runs/digits 500 best:eval_loss
+      hfl checkpoint verify runs/digits 500..1000 best:eval_loss
     """
     catalog = open_catalog(run)
     reports: Dict[str, VerifyReport] = {}
     if every or not which:
         found = catalog.verify_all(level) if every else catalog.verify_unreadable(level)
         reports = {report.name: report for report in found}
-    for item in which or (() if reports else ("latest",)):
-        report = catalog.verify(which_of(item), level)
+    for item in catalog.find_all(which or (() if reports else ("latest",))):
+        report = catalog.verify(item, level)
         reports[report.name] = report
     output.rows(
         [

@@ -13,8 +13,6 @@ import socket
 import time
 from typing import TYPE_CHECKING, Dict
 
-import psutil
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -28,6 +26,8 @@ _SAME_START_SECONDS = 1.0
 
 def take(files: Files, path: Path) -> None:
     """Write a lease of this process."""
+    import psutil  # 40 ms, which a list of checkpoints need not pay
+
     me = psutil.Process()
     holder = {**_place(), "pid": os.getpid(), "started": me.create_time()}
     files.write_bytes(path, json.dumps(holder).encode())
@@ -64,6 +64,8 @@ def is_held(path: Path) -> bool:
     A lease that cannot be read belongs to a process that died while it wrote it, or is being written
     right now; its age decides.
     """
+    import psutil  # as above
+
     try:
         age = time.time() - path.stat().st_mtime
         holder = json.loads(path.read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
 from hfl_checkpoint import _canonical
@@ -207,8 +207,8 @@ def _moment(text: str) -> datetime.datetime:
 
 def _safe(path: str) -> str:
     """Refuse a path that leads out of the checkpoint."""
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path:
+    parts = path.split("/")  # pathlib takes ten times as long, and there are many
+    if not any(part.strip(".") for part in parts) or not parts[0] or ".." in parts or "\\" in path:
         raise ValueError(f"the path {path!r} leads out of the checkpoint")
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, Dict, Iterable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, List, Sequence, Tuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,16 +53,15 @@ def split_copies(found: Sequence[Found]) -> Tuple[List[Found], List[Found], List
     return originals, copies, remarks
 
 
-def bare(paths: Iterable[Path], known: Collection[Path]) -> List[str]:
+def bare(others: Iterable[Path]) -> List[str]:
     """Remark on directories that hold a checkpoint's files and no manifest.
 
     Args:
-        paths: All directories of the run.
-        known: Those that have a manifest, whatever its state.
+        others: The run's directories without a manifest.
     """
     return [
         f"{path.name} holds files of a checkpoint and no manifest.json, so it is none and is ignored"
-        for path in sorted(set(paths) - set(known))
+        for path in others
         if (path / "state").is_dir() or (path / "model.safetensors").is_file()
     ]
 

@@ -14,11 +14,16 @@ __all__ = ["checkpoint", "main"]
 # The module of each command, which holds it in its `COMMANDS`. It is imported when the command runs or
 # is described, so that no command pays for the imports of another.
 _MODULES: Dict[str, str] = {
+    "clean": "_cli_keep",
+    "compare": "_cli_compare",
+    "diff": "_cli_diff",
     "download": "_cli_hub",
     "list": "_cli_look",
+    "pin": "_cli_keep",
     "promote": "_cli_hub",
     "push": "_cli_hub",
     "show": "_cli_look",
+    "unpin": "_cli_keep",
     "upload": "_cli_hub",
     "verify": "_cli_verify",
 }

@@ -12,7 +12,7 @@ from typing import Any, Callable, Literal, Mapping, Sequence
 
 from hfl_core._jsonable import to_jsonable
 from hfl_core._redact import redact
-from hfl_core._terminal import console, echo, is_terminal, use_color
+from hfl_core._terminal import console, echo, is_terminal, say, use_color
 
 Format = Literal["table", "json", "yaml", "csv"]
 FORMATS: tuple[Format, ...] = ("table", "json", "yaml", "csv")
@@ -196,7 +196,7 @@ def _say(prefix: str, text: str, *, style: str = "") -> None:
 
         console(sys.stderr).print(Text.assemble((prefix, style), safe), soft_wrap=True)
         return
-    echo(f"{prefix}{safe}", sys.stderr)
+    say(f"{prefix}{safe}")
 
 
 def _is_quiet() -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any, TextIO
+
+from hfl_core.errors import DiskSpaceError, HflError
 
 _PART = 8192
 
@@ -50,9 +53,36 @@ def console(stream: TextIO) -> Any:
     return Console(file=stream, color_system=None, highlight=False)
 
 
-def echo(text: str, stream: TextIO | None = None) -> None:
-    """Write one line to stdout, or to another stream."""
-    target = sys.stdout if stream is None else stream
+def echo(text: str) -> None:
+    """Write one line of data to stdout.
+
+    Raises:
+        DiskSpaceError: What is behind stdout takes no more.
+        HflError: stdout is closed, so that the data would be lost.
+    """
+    if sys.stdout is None:
+        raise HflError(
+            "The results have nowhere to go: the standard output is closed.",
+            hint="Leave out >&-, or send them to a file or to /dev/null.",
+        )
+    try:
+        _write(text, sys.stdout)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise DiskSpaceError(
+                f"The results could not be written: {os.strerror(error.errno)}.",
+                hint="Free some space, or send them elsewhere.",
+            ) from error
+        raise
+
+
+def say(text: str) -> None:
+    """Write one line of talk to stderr; where nobody can hear it, it is left out."""
+    if sys.stderr is not None:
+        _write(text, sys.stderr)
+
+
+def _write(text: str, target: TextIO) -> None:
     line = f"{text}\n"
     # CPython reports success for one large write of which only a part reached a pipe whose reader
     # left; the write after it fails. So a long text goes out in parts.

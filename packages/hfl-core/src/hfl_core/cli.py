@@ -36,7 +36,7 @@ except ImportError as error:
 from hfl_core._cli_options import SharedState, configure, with_shared_options
 from hfl_core._output import FORMATS, Output, human_bytes
 from hfl_core._redact import redact
-from hfl_core._terminal import console, echo, use_color
+from hfl_core._terminal import console, say, use_color
 
 __all__ = ["Output", "format_option", "human_bytes", "main_for"]
 
@@ -128,11 +128,16 @@ def _run(command: click.Command, prog: str) -> None:
     try:
         with command.make_context(prog, sys.argv[1:]) as context:
             command.invoke(context)
-        sys.stdout.flush()
+        _flush()
     except click.exceptions.Exit as error:
-        sys.stdout.flush()
+        _flush()
         if error.exit_code:
             _leave(error.exit_code)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # a command that has no results runs well without
+        sys.stdout.flush()
 
 
 def _report(error: Exception, state: SharedState) -> int:
@@ -147,7 +152,7 @@ def _report(error: Exception, state: SharedState) -> int:
         return EXIT_INTERRUPTED if was_interrupted else EXIT_FAILED
     if state.is_debug:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        echo(redact(text.rstrip()), sys.stderr)
+        say(redact(text.rstrip()))
     if isinstance(error, HflError):
         _complain(error.message, prefix="Error: ")
         for remark in [error.hint, *getattr(error, "__notes__", ())]:
@@ -171,7 +176,7 @@ def _report(error: Exception, state: SharedState) -> int:
 def _report_usage(error: click.ClickException) -> int:
     shown = io.StringIO()
     error.show(file=shown)
-    echo(redact(shown.getvalue().rstrip()), sys.stderr)
+    say(redact(shown.getvalue().rstrip()))
     return error.exit_code
 
 
@@ -182,11 +187,13 @@ def _complain(text: str, *, prefix: str = "", style: str = "bold red") -> None:
 
         console(sys.stderr).print(Text.assemble((prefix, style), safe), soft_wrap=True)
         return
-    echo(f"{prefix}{safe}", sys.stderr)
+    say(f"{prefix}{safe}")
 
 
 def _leave(code: int) -> NoReturn:
-    if code == EXIT_BROKEN_PIPE:
+    try:
+        _flush()
+    except OSError:
         # What is still buffered would fail once more when the interpreter closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

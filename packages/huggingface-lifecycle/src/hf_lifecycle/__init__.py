@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from hfl_auth import WrongEndpointError as WrongEndpointError
     from hfl_auth import clean_token as clean_token
     from hfl_auth import mask_token as mask_token
+    from hfl_checkpoint import AtSteps as AtSteps
+    from hfl_checkpoint import BeforeDeadline as BeforeDeadline
     from hfl_checkpoint import Checkpoint as Checkpoint
     from hfl_checkpoint import CheckpointDamagedError as CheckpointDamagedError
     from hfl_checkpoint import CheckpointError as CheckpointError
@@ -42,22 +44,35 @@ if TYPE_CHECKING:
     from hfl_checkpoint import CheckpointNotFoundError as CheckpointNotFoundError
     from hfl_checkpoint import CleanupPlan as CleanupPlan
     from hfl_checkpoint import Decision as Decision
+    from hfl_checkpoint import EveryEpochs as EveryEpochs
+    from hfl_checkpoint import EveryMinutes as EveryMinutes
     from hfl_checkpoint import EverySteps as EverySteps
     from hfl_checkpoint import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint import KeepAll as KeepAll
     from hfl_checkpoint import KeepBest as KeepBest
+    from hfl_checkpoint import KeepEvery as KeepEvery
+    from hfl_checkpoint import KeepIf as KeepIf
     from hfl_checkpoint import KeepLast as KeepLast
     from hfl_checkpoint import KeepPolicy as KeepPolicy
+    from hfl_checkpoint import KeepWithin as KeepWithin
     from hfl_checkpoint import MissingComponentError as MissingComponentError
+    from hfl_checkpoint import Naming as Naming
+    from hfl_checkpoint import OnBest as OnBest
+    from hfl_checkpoint import OnSignal as OnSignal
     from hfl_checkpoint import PendingCheckpoint as PendingCheckpoint
     from hfl_checkpoint import Problem as Problem
+    from hfl_checkpoint import PublishReport as PublishReport
     from hfl_checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint import SaveContext as SaveContext
     from hfl_checkpoint import SavePolicy as SavePolicy
+    from hfl_checkpoint import SaveSkippedError as SaveSkippedError
+    from hfl_checkpoint import SnapshotChangedError as SnapshotChangedError
     from hfl_checkpoint import StateMismatchError as StateMismatchError
     from hfl_checkpoint import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint import UnsupportedFormatError as UnsupportedFormatError
     from hfl_checkpoint import VerifyReport as VerifyReport
+    from hfl_checkpoint import Vote as Vote
+    from hfl_checkpoint import keep_from as keep_from
     from hfl_checkpoint import register_codec as register_codec
     from hfl_core import AuthError as AuthError
     from hfl_core import ConfigError as ConfigError
@@ -122,11 +137,13 @@ if TYPE_CHECKING:
     from hfl_repo import Ref as Ref
     from hfl_repo import RefExistsError as RefExistsError
     from hfl_repo import RefUsage as RefUsage
+    from hfl_repo import RemoteFile as RemoteFile
     from hfl_repo import RepoArchivedError as RepoArchivedError
     from hfl_repo import RepoExistsError as RepoExistsError
     from hfl_repo import RepoInfo as RepoInfo
     from hfl_repo import RepoManager as RepoManager
     from hfl_repo import RepoNotFoundError as RepoNotFoundError
+    from hfl_repo import RepoTree as RepoTree
     from hfl_repo import RevisionNotFoundError as RevisionNotFoundError
     from hfl_repo import StorageReport as StorageReport
     from hfl_repo import StoredFile as StoredFile
@@ -142,8 +159,10 @@ if TYPE_CHECKING:
     from hfl_state import TrainingState as TrainingState
 
 _EXPORTS = {
+    "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
+    "BeforeDeadline": "hfl_checkpoint",
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
     "CardConflictError": "hfl_repo",
@@ -169,6 +188,8 @@ _EXPORTS = {
     "DiskSpaceError": "hfl_core",
     "EarlyStopping": "hfl_state",
     "EntryNotFoundError": "hfl_repo",
+    "EveryEpochs": "hfl_checkpoint",
+    "EveryMinutes": "hfl_checkpoint",
     "EverySteps": "hfl_checkpoint",
     "Fault": "hfl_localhub",
     "Faults": "hfl_localhub",
@@ -187,8 +208,11 @@ _EXPORTS = {
     "InvalidTokenError": "hfl_auth",
     "KeepAll": "hfl_checkpoint",
     "KeepBest": "hfl_checkpoint",
+    "KeepEvery": "hfl_checkpoint",
+    "KeepIf": "hfl_checkpoint",
     "KeepLast": "hfl_checkpoint",
     "KeepPolicy": "hfl_checkpoint",
+    "KeepWithin": "hfl_checkpoint",
     "LocalHub": "hfl_localhub",
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
@@ -197,9 +221,12 @@ _EXPORTS = {
     "MissingExtraError": "hfl_core",
     "ModelInfo": "hfl_metadata",
     "ModelValidationError": "hfl_registry",
+    "Naming": "hfl_checkpoint",
     "NetworkError": "hfl_core",
     "NotFoundError": "hfl_core",
     "Omission": "hfl_metadata",
+    "OnBest": "hfl_checkpoint",
+    "OnSignal": "hfl_checkpoint",
     "PendingCheckpoint": "hfl_checkpoint",
     "PermissionDeniedError": "hfl_core",
     "Permissions": "hfl_repo",
@@ -208,6 +235,7 @@ _EXPORTS = {
     "Profile": "hfl_auth",
     "ProfileNotFoundError": "hfl_auth",
     "Progress": "hfl_core",
+    "PublishReport": "hfl_checkpoint",
     "PullRequest": "hfl_repo",
     "PythonInfo": "hfl_metadata",
     "RateLimitError": "hfl_core",
@@ -215,11 +243,13 @@ _EXPORTS = {
     "Ref": "hfl_repo",
     "RefExistsError": "hfl_repo",
     "RefUsage": "hfl_repo",
+    "RemoteFile": "hfl_repo",
     "RepoArchivedError": "hfl_repo",
     "RepoExistsError": "hfl_repo",
     "RepoInfo": "hfl_repo",
     "RepoManager": "hfl_repo",
     "RepoNotFoundError": "hfl_repo",
+    "RepoTree": "hfl_repo",
     "RequestLog": "hfl_localhub",
     "RequestRecord": "hfl_localhub",
     "RestoreReport": "hfl_checkpoint",
@@ -232,8 +262,10 @@ _EXPORTS = {
     "RunMetadata": "hfl_metadata",
     "SaveContext": "hfl_checkpoint",
     "SavePolicy": "hfl_checkpoint",
+    "SaveSkippedError": "hfl_checkpoint",
     "SchemaMismatchError": "hfl_datasets",
     "Settings": "hfl_core",
+    "SnapshotChangedError": "hfl_checkpoint",
     "SourceReport": "hfl_auth",
     "SplitNotFoundError": "hfl_datasets",
     "StateMismatchError": "hfl_checkpoint",
@@ -254,12 +286,14 @@ _EXPORTS = {
     "ValidationError": "hfl_core",
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
+    "Vote": "hfl_checkpoint",
     "WrongAccountError": "hfl_auth",
     "WrongEndpointError": "hfl_auth",
     "capture": "hfl_metadata",
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
     "get_logger": "hfl_core",
+    "keep_from": "hfl_checkpoint",
     "load_settings": "hfl_core",
     "mask_token": "hfl_auth",
     "redact": "hfl_core",
