@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping, Sequence
 
 from hfl_checkpoint import _canonical
 from hfl_checkpoint._components import MODEL, Captured, model_folder
@@ -33,6 +33,11 @@ class Storage:
 
     max_shard_size: int
     compression: Mapping[str, str] | str | None = None
+
+    def unknown(self, components: Collection[str]) -> List[str]:
+        """The names for which a level was given, and which are none of the components."""
+        named = self.compression if isinstance(self.compression, Mapping) else {}
+        return [name for name in named if name not in components]
 
     def shards(self, item: Captured, packed: Packed) -> tuple[Shard, ...]:
         """Divide a component's tensors into files."""

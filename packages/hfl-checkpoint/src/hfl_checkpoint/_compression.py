@@ -214,6 +214,11 @@ def read_compressed(
         _require(sizes == (len(target), len(chunk)), "a chunk of another size than was written")
         blosc2.decompress2(chunk, dst=target, nthreads=1)
 
+    spans = packing.spans().values()
+    _require(
+        path.stat().st_size == max((span.stop for span in spans), default=0),
+        f"{path.name} has another size than its chunks",
+    )
     tensors: Dict[str, torch.Tensor] = {}
     with path.open("rb", buffering=0) as file, _Workers() as workers:
         for key, entry in packing.tensors.items():

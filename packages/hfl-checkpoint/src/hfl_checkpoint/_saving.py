@@ -106,6 +106,10 @@ class Saving(Session):
             raise CheckpointExistsError(
                 str(self._line.parent), step=step, directory=str(self._run.path)
             )
+        for name in self._storage.unknown(components):
+            self._warn_once(
+                f"{name!r} is to be compressed, and no component is called so: {', '.join(components)}"
+            )
         captured = capture(components)
         packed = pack_all(captured)
         previous = self._previous_files()
