@@ -9,6 +9,8 @@ from hfl_core._lazy import check_exports
 
 def test_the_public_names_are_exactly_these() -> None:
     assert sorted(hfl_checkpoint.__all__) == [
+        "AtSteps",
+        "BeforeDeadline",
         "Checkpoint",
         "CheckpointDamagedError",
         "CheckpointError",
@@ -17,12 +19,21 @@ def test_the_public_names_are_exactly_these() -> None:
         "CheckpointNotFoundError",
         "CleanupPlan",
         "Decision",
+        "EveryEpochs",
+        "EveryMinutes",
         "EverySteps",
+        "IncompleteModelError",
         "KeepAll",
         "KeepBest",
+        "KeepEvery",
+        "KeepIf",
         "KeepLast",
         "KeepPolicy",
+        "KeepWithin",
         "MissingComponentError",
+        "Naming",
+        "OnBest",
+        "OnSignal",
         "PendingCheckpoint",
         "Problem",
         "RestoreReport",
@@ -32,7 +43,9 @@ def test_the_public_names_are_exactly_these() -> None:
         "UnknownTypeError",
         "UnsupportedFormatError",
         "VerifyReport",
+        "Vote",
         "__version__",
+        "keep_from",
         "register_codec",
     ]
 

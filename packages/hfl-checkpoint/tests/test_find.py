@@ -133,3 +133,55 @@ def test_an_empty_run_says_so(tmp_path: pathlib.Path) -> None:
     with pytest.raises(CheckpointNotFoundError, match="holds no checkpoint of this run"):
         checkpoints.load()
     assert not (tmp_path / "none").exists()
+
+
+def test_a_metric_that_is_not_there_is_answered_with_those_that_are(run: CheckpointManager) -> None:
+    with pytest.raises(CheckpointNotFoundError) as caught:
+        run.restore("best:typo", counters={})
+
+    assert "Their metrics are acc:top, loss." in str(caught.value)
+    assert caught.value.metrics == ("acc:top", "loss")
+
+
+def test_a_run_that_must_be_there_and_is_not_is_an_error(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(CheckpointNotFoundError, match="No checkpoint at all"):
+        CheckpointManager(tmp_path).restore("latest", counters={})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "steps"),
+    [
+        (["latest"], [500]),
+        (["500", "100"], [100, 500]),
+        (["*"], [100, 200, 300, 400, 500]),
+        (["step-*[12]00"], [100, 200]),
+        (["go?d"], [200]),
+        (["200..400"], [200, 300, 400]),
+        (["step-150..400"], [200, 300, 400]),
+        (["step_200..step_300"], [200, 300]),
+        (["400.."], [400, 500]),
+        (["..150", "good"], [100, 200]),
+        ([".."], [100, 200, 300, 400, 500]),
+        (["best:loss", "200", "step-00000200"], [200]),
+        ([], []),
+    ],
+    ids=str,
+)
+def test_several_are_found_at_once_each_once_and_oldest_first(
+    run: CheckpointManager, wanted: Any, steps: Any
+) -> None:
+    assert [item.step for item in run.find_all(wanted)] == steps
+
+
+@pytest.mark.parametrize("wanted", ["600..700", "x*", "900", "best:typo", "nothing"])
+def test_a_pattern_or_range_that_finds_nothing_is_an_error(
+    run: CheckpointManager, wanted: str
+) -> None:
+    with pytest.raises(CheckpointNotFoundError, match="step-00000100"):
+        run.find_all(["latest", wanted])
+
+
+def test_a_range_that_ends_before_it_begins_is_refused(run: CheckpointManager) -> None:
+    with pytest.raises(ConfigError, match="ends before it begins") as caught:
+        run.find_all(["500..100"])
+    assert "100..500" in str(caught.value.hint)

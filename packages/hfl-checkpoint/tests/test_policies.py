@@ -190,7 +190,13 @@ def test_a_retention_that_makes_no_sense_is_refused_with_an_example(make: Any) -
 
 @pytest.mark.parametrize(
     "options",
-    [{"save": 500}, {"save": KeepLast(1)}, {"keep": 3}, {"keep": None}, {"when_busy": "queue"}],
+    [
+        {"save": 500},
+        {"save": KeepLast(1)},
+        {"keep": 3},
+        {"keep": "first:3"},
+        {"when_busy": "queue"},
+    ],
     ids=str,
 )
 def test_a_manager_refuses_what_is_not_a_policy(tmp_path: pathlib.Path, options: Any) -> None:

@@ -183,7 +183,7 @@ def test_a_mapping_is_filled_in_place(tmp_path: pathlib.Path) -> None:
 def test_a_mapping_that_cannot_be_changed_is_refused(tmp_path: pathlib.Path) -> None:
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(1, counters={"seen": 1})
-        with pytest.raises(StateMismatchError, match="mappingproxy cannot be changed"):
+        with pytest.raises(StateMismatchError, match="type mappingproxy cannot be changed"):
             checkpoints.restore(counters=types.MappingProxyType({}))
 
 
@@ -347,7 +347,7 @@ def test_nothing_to_restore_is_said(tmp_path: pathlib.Path) -> None:
 
     with pytest.raises(ConfigError, match="no component was given"):
         checkpoints.restore()
-    with pytest.raises(ConfigError, match="'x' is a int, which has no state"):
+    with pytest.raises(ConfigError, match="'x' is of type int, which has no state"):
         checkpoints.restore(x=3)
     with pytest.raises(CheckpointNotFoundError):
         checkpoints.restore(x={})

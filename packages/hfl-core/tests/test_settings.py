@@ -298,6 +298,7 @@ def test_the_table_describes_every_setting():
         "retry_attempts",
         "timeout",
         "offline",
+        "keep",
     ]
     for row in table:
         assert row.env == f"HFL_{row.name.upper()}"

@@ -14,25 +14,40 @@ if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import Problem as Problem
     from hfl_checkpoint._checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint._checkpoint import VerifyReport as VerifyReport
+    from hfl_checkpoint._checkpoint import Vote as Vote
     from hfl_checkpoint._codec import register_codec as register_codec
     from hfl_checkpoint._manager import CheckpointManager as CheckpointManager
+    from hfl_checkpoint._naming import Naming as Naming
+    from hfl_checkpoint._policies import AtSteps as AtSteps
+    from hfl_checkpoint._policies import EveryEpochs as EveryEpochs
     from hfl_checkpoint._policies import EverySteps as EverySteps
     from hfl_checkpoint._policies import SaveContext as SaveContext
     from hfl_checkpoint._policies import SavePolicy as SavePolicy
+    from hfl_checkpoint._policies_best import OnBest as OnBest
+    from hfl_checkpoint._policies_signal import OnSignal as OnSignal
+    from hfl_checkpoint._policies_time import BeforeDeadline as BeforeDeadline
+    from hfl_checkpoint._policies_time import EveryMinutes as EveryMinutes
     from hfl_checkpoint._retention import KeepAll as KeepAll
     from hfl_checkpoint._retention import KeepBest as KeepBest
+    from hfl_checkpoint._retention import KeepEvery as KeepEvery
+    from hfl_checkpoint._retention import KeepIf as KeepIf
     from hfl_checkpoint._retention import KeepLast as KeepLast
     from hfl_checkpoint._retention import KeepPolicy as KeepPolicy
+    from hfl_checkpoint._retention_text import keep_from as keep_from
+    from hfl_checkpoint._retention_within import KeepWithin as KeepWithin
     from hfl_checkpoint.errors import CheckpointDamagedError as CheckpointDamagedError
     from hfl_checkpoint.errors import CheckpointError as CheckpointError
     from hfl_checkpoint.errors import CheckpointExistsError as CheckpointExistsError
     from hfl_checkpoint.errors import CheckpointNotFoundError as CheckpointNotFoundError
+    from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
 
 _EXPORTS = {
+    "AtSteps": "._policies",
+    "BeforeDeadline": "._policies_time",
     "Checkpoint": "._checkpoint",
     "CheckpointDamagedError": ".errors",
     "CheckpointError": ".errors",
@@ -41,12 +56,21 @@ _EXPORTS = {
     "CheckpointNotFoundError": ".errors",
     "CleanupPlan": "._checkpoint",
     "Decision": "._checkpoint",
+    "EveryEpochs": "._policies",
+    "EveryMinutes": "._policies_time",
     "EverySteps": "._policies",
+    "IncompleteModelError": ".errors",
     "KeepAll": "._retention",
     "KeepBest": "._retention",
+    "KeepEvery": "._retention",
+    "KeepIf": "._retention",
     "KeepLast": "._retention",
     "KeepPolicy": "._retention",
+    "KeepWithin": "._retention_within",
     "MissingComponentError": ".errors",
+    "Naming": "._naming",
+    "OnBest": "._policies_best",
+    "OnSignal": "._policies_signal",
     "PendingCheckpoint": "._background",
     "Problem": "._checkpoint",
     "RestoreReport": "._checkpoint",
@@ -56,6 +80,8 @@ _EXPORTS = {
     "UnknownTypeError": ".errors",
     "UnsupportedFormatError": ".errors",
     "VerifyReport": "._checkpoint",
+    "Vote": "._checkpoint",
+    "keep_from": "._retention_text",
     "register_codec": "._codec",
 }
 

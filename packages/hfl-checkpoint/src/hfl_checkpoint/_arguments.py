@@ -5,27 +5,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Collection, List
 
 from hfl_checkpoint._policies import SavePolicy
-from hfl_checkpoint._retention import KeepPolicy
+from hfl_checkpoint._retention import KeepAll, KeepPolicy
+from hfl_checkpoint._retention_text import keep_from
 from hfl_checkpoint.errors import MissingComponentError
-from hfl_core import ConfigError
+from hfl_core import ConfigError, load_settings
 
 if TYPE_CHECKING:
     from hfl_checkpoint._manifest import Manifest
 
 
-def check_policies(save: object, keep: object, when_busy: str) -> None:
-    """Refuse what is not a policy."""
+def check_policies(save: object, when_busy: str) -> None:
+    """Refuse what is not a save policy, and what is none for a save under way."""
     if save is not None and (isinstance(save, type) or not isinstance(save, SavePolicy)):
         raise ConfigError(
             f"save={save!r} is not a save policy.", hint="Pass EverySteps(500), for example."
         )
+    if when_busy not in ("wait", "skip"):
+        raise ConfigError(f"There is no when_busy={when_busy!r}.", hint="Use 'wait' or 'skip'.")
+
+
+def retention(keep: object) -> KeepPolicy:
+    """Return the retention policy that is meant: an object, its text, or None for the settings' one.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if keep is None:
+        # Argument, environment, project file, user's file, default: the order is the settings'.
+        keep = load_settings().keep or KeepAll()
+    if isinstance(keep, str):
+        return keep_from(keep)
     if isinstance(keep, type) or not isinstance(keep, KeepPolicy):
         raise ConfigError(
             f"keep={keep!r} is not a retention policy.",
-            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
+            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example, or 'last:3 | best:eval_loss'.",
         )
-    if when_busy not in ("wait", "skip"):
-        raise ConfigError(f"There is no when_busy={when_busy!r}.", hint="Use 'wait' or 'skip'.")
+    return keep
 
 
 def require_step(step: object) -> None:
@@ -45,12 +60,10 @@ def missing_components(
         MissingComponentError: One is not.
     """
     permitted = {allowed} if isinstance(allowed, str) else set(allowed)
-    missing = [name for name in wanted if name not in manifest.components]
+    missing = [name for name in wanted if name not in manifest.names]
     refused = [name for name in missing if name not in permitted]
     if refused:
-        raise MissingComponentError(
-            checkpoint, missing=refused, available=list(manifest.components)
-        )
+        raise MissingComponentError(checkpoint, missing=refused, available=manifest.names)
     return missing
 
 

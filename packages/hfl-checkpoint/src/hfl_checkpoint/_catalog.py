@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Dict, Iterator, List, Literal
+from typing import TYPE_CHECKING, Dict, Iterator, List, Literal, Sequence
 
 from hfl_checkpoint._find import Which, find, find_by, require_label
+from hfl_checkpoint._find_all import find_all
 from hfl_checkpoint._manifest import MANIFEST
 from hfl_checkpoint._retention import ranked, require_mode
 from hfl_checkpoint._run import RunDirectory
@@ -105,7 +106,36 @@ class Catalog:
             scan.checkpoints,
             directory=str(self._run.path),
             unreadable=dict(scan.unreadable),
+            copies=scan.copies,
         )
+
+    def find_all(self, wanted: Sequence[str]) -> List[Checkpoint]:
+        """Find several checkpoints at once.
+
+        Args:
+            wanted: Each as for `find` in the form of a text, or a pattern for names and labels
+                (``"step-*00"``), or a range of steps with both ends included (``"step-1000..5000"``,
+                ``"1000.."``).
+
+        Returns:
+            The checkpoints, each once, oldest first.
+
+        Raises:
+            CheckpointNotFoundError: One of the texts finds nothing.
+        """
+        self.settle()
+        scan = self._run.scan()
+        return find_all(
+            wanted,
+            scan.checkpoints,
+            directory=str(self._run.path),
+            unreadable=dict(scan.unreadable),
+            copies=scan.copies,
+        )
+
+    def remarks(self) -> List[str]:
+        """Say what is odd about the directory: copies, merged runs, missing manifests."""
+        return list(self._run.scan().remarks)
 
     def verify(self, which: Which = "latest", level: Level = "full") -> VerifyReport:
         """Compare a checkpoint with its manifest.

@@ -31,6 +31,7 @@ class Checkpoint:
         labels: The names that were given to it with pins.
         size: Bytes of its files, the manifest aside. Files that it shares with other checkpoints count
             in each of them.
+        is_renamed: Whether somebody gave its directory another name, as for keeping it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Checkpoint:
     pinned: bool
     labels: Tuple[str, ...]
     size: int
+    is_renamed: bool = False
 
     @property
     def unique_size(self) -> int:
@@ -77,11 +79,12 @@ def describe(path: Path, manifest: Manifest, pin_labels: Tuple[str, ...] | None)
         created_at=manifest.created_at,
         metrics=manifest.metrics,
         reason=manifest.reason,
-        components=tuple(manifest.components),
+        components=manifest.names,
         path=path,
         pinned=pin_labels is not None,
         labels=pin_labels or (),
         size=manifest.size,
+        is_renamed=manifest.name not in (None, path.name),
     )
 
 
@@ -144,11 +147,36 @@ class VerifyReport:
 
 
 @dataclasses.dataclass(frozen=True)
+class Vote:
+    """What one policy says about one checkpoint.
+
+    Attributes:
+        policy: The policy, as it is written in code.
+        keeps: Whether it wants to keep the checkpoint.
+        reason: Why, or why not.
+    """
+
+    policy: str
+    keeps: bool
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {'keep' if self.keeps else 'no'}, {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Decision:
-    """What happens to one checkpoint in a clean-up, and why."""
+    """What happens to one checkpoint in a clean-up, and why.
+
+    Attributes:
+        checkpoint: The checkpoint.
+        reason: What decided.
+        votes: What each policy said, in the order in which they were written.
+    """
 
     checkpoint: Checkpoint
     reason: str
+    votes: Tuple[Vote, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,18 +1,20 @@
 """What is deleted, what is not, and how: by renaming into the trash first.
 
 Never deleted, whatever the policy says: the newest verified checkpoint, pinned ones, ones that
-somebody reads, another run's. When the newest checkpoint does not verify, nothing is deleted.
+somebody reads, renames or copies, another run's. When the newest checkpoint does not verify, nothing is deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import secrets
 from typing import TYPE_CHECKING, Dict, List
 
 from hfl_checkpoint import _lease
 from hfl_checkpoint._checkpoint import CleanupPlan, Decision
 from hfl_checkpoint._verify import verify
+from hfl_checkpoint._votes import poll
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -34,18 +36,19 @@ def plan(run: RunDirectory, policy: KeepPolicy) -> CleanupPlan:
         The plan, each list oldest first.
     """
     scan = run.scan()
-    wanted = policy.select(scan.checkpoints)
+    wanted, votes = poll(policy, scan.checkpoints)
     protected = _protections(run, scan)
     keep: List[Decision] = []
     delete: List[Decision] = []
     spared: List[Decision] = [Decision(item, "belongs to another run") for item in scan.foreign]
     for checkpoint in scan.checkpoints:
-        if checkpoint.name in wanted:
-            keep.append(Decision(checkpoint, wanted[checkpoint.name]))
-        elif checkpoint.name in protected:
-            spared.append(Decision(checkpoint, protected[checkpoint.name]))
+        name = checkpoint.name
+        if name in wanted:
+            keep.append(Decision(checkpoint, wanted[name], votes[name]))
+        elif name in protected:
+            spared.append(Decision(checkpoint, protected[name], votes[name]))
         else:
-            delete.append(Decision(checkpoint, "no policy keeps it"))
+            delete.append(Decision(checkpoint, "no policy keeps it", votes[name]))
     return CleanupPlan(tuple(keep), tuple(delete), tuple(spared))
 
 
@@ -74,7 +77,9 @@ def clean(run: RunDirectory, policy: KeepPolicy) -> CleanupPlan:
                 gone.append(decision)
             except OSError as error:
                 _log.warning("%s could not be deleted: %s", decision.checkpoint.name, error)
-                stuck.append(Decision(decision.checkpoint, f"could not be deleted ({error})"))
+                stuck.append(
+                    dataclasses.replace(decision, reason=f"could not be deleted ({error})")
+                )
     empty_trash(run)
     return CleanupPlan(decided.keep, tuple(gone), (*decided.protected, *stuck))
 
@@ -128,6 +133,8 @@ def _protections(run: RunDirectory, scan: Scan) -> Dict[str, str]:
         elif checkpoint.pinned:
             labels = f" ({', '.join(checkpoint.labels)})" if checkpoint.labels else ""
             reasons[checkpoint.name] = f"pinned{labels}"
+        elif checkpoint.is_renamed:
+            reasons[checkpoint.name] = "somebody gave it this name"
     if scan.checkpoints:
         reasons[scan.checkpoints[-1].name] = "the newest verified checkpoint"
     return reasons

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping, Sequence
 
 from hfl_checkpoint import _canonical
-from hfl_checkpoint._components import MODEL, Captured, model_folder
+from hfl_checkpoint._components import MODEL, Captured
 from hfl_checkpoint._compression import Packing, write_compressed
 from hfl_checkpoint._manifest import FileEntry
 from hfl_checkpoint._reuse import Previous, TensorFile, share
@@ -45,14 +45,17 @@ class Storage:
             return ()
         level = self.compression
         if isinstance(level, Mapping):
-            level = level.get(item.name)
+            level = level.get(item.name.partition(".")[0])  # a part goes with its whole
         # What is compressed is out of other tools' sight: they would take it for a model's weights.
-        is_plain_model = item.kind == MODEL and level is None
+        path = item.tensors if level is None else f"{item.base}.blosc2"
+        if level is None and item.tensor_file is not None:
+            return (Shard(path, tuple(packed.stored)),)  # its reader knows one file
+        stem, suffix = path.rsplit(".", 1)
         shards = plan_shards(
             packed,
             item.frozen,
-            stem=f"{model_folder(item.name)}model" if is_plain_model else _base(item),
-            suffix=".safetensors" if level is None else ".blosc2",
+            stem=stem,
+            suffix=f".{suffix}",
             max_size=self.max_shard_size,
         )
         return tuple(dataclasses.replace(shard, level=level) for shard in shards)
@@ -119,7 +122,7 @@ def write_component(
             content_size=None if packing is None else packing.content_size,
         )
     if len(shards) > 1 and item.kind == MODEL and shards[0].level is None:
-        path = f"{model_folder(item.name)}model.safetensors.index.json"
+        path = f"{item.tensors}.index.json"
         yield write_bytes(files, stage, path, index_of(shards, packed), previous)
     document: Dict[str, Any] = {
         "format": _canonical.FORMAT,
@@ -133,7 +136,7 @@ def write_component(
     if packings:
         document["compressed"] = {path: packing.to_json() for path, packing in packings.items()}
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-    yield write_bytes(files, stage, f"{_base(item)}.json", text.encode())
+    yield write_bytes(files, stage, f"{item.base}.json", text.encode())
 
 
 def write_bytes(
@@ -147,10 +150,6 @@ def write_bytes(
         files.write_bytes(stage / path, data)
     files.protect(stage / path)
     return FileEntry(path, len(data), digest.hexdigest())
-
-
-def _base(item: Captured) -> str:
-    return f"state/{item.name}-00000" if item.per_rank else f"state/{item.name}"
 
 
 def _require_unchanged(component: str, source: TensorFile, written: Mapping[str, str]) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import re
 from collections import OrderedDict
-from pathlib import Path
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping
 
 from torch import nn
 from torch.optim import Optimizer
 
-from hfl_checkpoint import _codec, _modules, _optimizers
+from hfl_checkpoint import _adapters, _base, _codec, _modules, _optimizers, _pretrained
+from hfl_checkpoint._shapes import require_complete
 from hfl_core import ConfigError
 
 MODEL, OPTIMIZER, STATEFUL, MAPPING = "model", "optimizer", "stateful", "mapping"
+PRETRAINED, PEFT, PART = "pretrained", "peft", "part"
 
 # Names become file names; a number at the end would look like a rank.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -29,12 +29,14 @@ class Captured:
 
     Attributes:
         name: The name under which it was passed.
-        kind: ``"model"``, ``"optimizer"``, ``"stateful"`` or ``"mapping"``.
+        kind: ``"model"``, ``"optimizer"``, ``"stateful"``, ``"mapping"``, ``"pretrained"``, ``"peft"``, or
+            ``"part"`` of a component whose name is before the first dot of this one's.
         class_name: The class, as ``module.QualifiedName``.
         state: The tree and the tensors; tensors still are those of the live object.
         extra: Facts about the state that a restore compares.
         files: Further files by their path in the checkpoint (a model's configuration).
         per_rank: Whether every rank has one of its own.
+        tensor_file: The file of its tensors, where it is not the usual one.
         frozen: Keys of the tensors that training is not expected to change.
     """
 
@@ -45,7 +47,22 @@ class Captured:
     extra: Dict[str, Any]
     files: Dict[str, bytes]
     per_rank: bool
+    tensor_file: str | None = None
     frozen: FrozenSet[str] = frozenset()
+
+    @property
+    def tensors(self) -> str:
+        """The file of its tensors, in the checkpoint, unless there are several."""
+        if self.tensor_file is not None:
+            return self.tensor_file
+        if self.kind == MODEL:
+            return f"{_pretrained.model_folder(self.name)}model.safetensors"
+        return f"{self.base}.safetensors"
+
+    @property
+    def base(self) -> str:
+        """What the names of its own files below ``state/`` begin with."""
+        return f"state/{self.name}-00000" if self.per_rank else f"state/{self.name}"
 
 
 def kind_of(name: str, component: Any) -> str:
@@ -66,17 +83,24 @@ def kind_of(name: str, component: Any) -> str:
             + ".",
         )
     if isinstance(component, nn.Module):
-        return MODEL
+        return PEFT if _adapters.is_peft(component) else MODEL
     if isinstance(component, Optimizer):
         return OPTIMIZER
     if hasattr(component, "state_dict") and hasattr(component, "load_state_dict"):
         return STATEFUL
-    if isinstance(component, Mapping):
+    if isinstance(component, Mapping) and not _is_pretrained(component):
         return MAPPING
+    if _is_pretrained(component):
+        return PRETRAINED
     raise ConfigError(
-        f"Component {name!r} is a {type(component).__name__}, which has no state to save.",
-        hint="Pass a model, an optimizer, an object with state_dict() and load_state_dict(), or a dict.",
+        f"Component {name!r} is of type {type(component).__name__}, which has no state to save.",
+        hint="Pass a model, an optimizer, an object with state_dict() and load_state_dict(), a tokenizer "
+        "or a processor with save_pretrained(), or a dict.",
     )
+
+
+def _is_pretrained(component: Any) -> bool:
+    return callable(getattr(component, "save_pretrained", None)) and not isinstance(component, type)
 
 
 def kinds_of(components: Mapping[str, Any]) -> Dict[str, str]:
@@ -114,9 +138,36 @@ def capture(components: Mapping[str, Any]) -> List[Captured]:
     """
     kinds = kinds_of(components)
     names = parameter_names(components)
-    return [
-        _CAPTURES[kinds[name]](name, component, names) for name, component in components.items()
-    ]
+    models = [name for name, kind in kinds.items() if kind in (MODEL, PEFT)]
+    captured: List[Captured] = []
+    for name, component in components.items():
+        if kinds[name] == PRETRAINED:
+            captured.append(_capture_pretrained(name, component, models))
+        elif kinds[name] == PEFT:
+            captured.extend(_capture_peft(name, component))
+        else:
+            captured.append(_CAPTURES[kinds[name]](name, component, names))
+    return _without_twice_written(captured)
+
+
+def _without_twice_written(captured: List[Captured]) -> List[Captured]:
+    """A processor brings its tokenizer's files: what is written already is not written again."""
+    written: Dict[str, Captured] = {}
+    found = []
+    for item in captured:
+        own = {}
+        for path, content in item.files.items():
+            other = written.setdefault(path, item)
+            if other is item:
+                own[path] = content
+            elif other.files[path] != content:
+                raise ConfigError(
+                    f"{path} of {item.name!r} and of {other.name!r} are not the same, and have one place.",
+                    hint="Save one of the two, or name it after another model: "
+                    "teacher_tokenizer= is saved beside teacher=.",
+                )
+        found.append(dataclasses.replace(item, files=own))
+    return found
 
 
 def class_name(component: Any) -> str:
@@ -127,11 +178,12 @@ def class_name(component: Any) -> str:
 
 def _capture_model(name: str, module: nn.Module, _: Mapping[int, str]) -> Captured:
     state: Any = module.state_dict()
+    require_complete(name, module, state)
     canonical = _modules.strip_wrappers(module, state)
     renamed: Any = OrderedDict((canonical[key], value) for key, value in state.items())
     renamed._metadata = _modules.canonical_versions(module, state)
-    folder = model_folder(name)
-    files = {folder + path: data for path, data in _configuration(_modules.unwrap(module)).items()}
+    configuration = _pretrained.configuration(_modules.unwrap(module))
+    files = {_pretrained.model_folder(name) + path: data for path, data in configuration.items()}
     return Captured(
         name,
         MODEL,
@@ -140,45 +192,8 @@ def _capture_model(name: str, module: nn.Module, _: Mapping[int, str]) -> Captur
         {},
         files,
         False,
-        frozenset(map(_codec.escape, _modules.frozen_parameters(module))),
+        frozen=frozenset(map(_codec.escape, _modules.frozen_parameters(module))),
     )
-
-
-def model_folder(name: str) -> str:
-    """Where a model's files are: the component called ``model`` at the root, others in a folder."""
-    return "" if name == "model" else f"{name}/"
-
-
-def _configuration(module: nn.Module) -> Dict[str, bytes]:
-    """The files with which `from_pretrained` recognises a model, for models that have them."""
-    files = {}
-    config: Any = getattr(module, "config", None)
-    if hasattr(config, "to_json_string") and hasattr(config, "model_type"):
-        config = copy.deepcopy(config)
-        config.architectures = [type(module).__name__]
-        files["config.json"] = _without_local_paths(config.to_json_string()).encode()
-        generation: Any = getattr(module, "generation_config", None)
-        if hasattr(generation, "to_json_string"):
-            files["generation_config.json"] = generation.to_json_string().encode()
-    return files
-
-
-def _without_local_paths(text: str) -> str:
-    """Leave out where a model was loaded from, unless it is a name on the Hub: it tells who trains."""
-
-    def kept(items: List[Tuple[str, Any]]) -> Dict[str, Any]:
-        return {
-            key: value
-            for key, value in items
-            if key != "_name_or_path" or not (isinstance(value, str) and _is_local(value))
-        }
-
-    return json.dumps(json.loads(text, object_pairs_hook=kept), indent=2) + "\n"
-
-
-def _is_local(name: str) -> bool:
-    path = Path(name)
-    return name.startswith((".", "~")) or "\\" in name or path.is_absolute() or path.exists()
 
 
 def _capture_optimizer(name: str, optimizer: Optimizer, names: Mapping[int, str]) -> Captured:
@@ -219,9 +234,62 @@ def _capture_mapping(name: str, component: Mapping[str, Any], _: Mapping[int, st
     )
 
 
+def _capture_peft(name: str, module: nn.Module) -> List[Captured]:
+    inner: Any = _modules.unwrap(module)
+    require_complete(name, inner, inner.state_dict())
+    parts = _adapters.parts(name, module)
+    configurations = _adapters.configurations(module)
+    base = _base.identify(inner, _adapters.owned(inner), parts.rest)
+    folder = _pretrained.model_folder(name)
+    names = {adapter: f"{name}.adapter.{adapter}" for adapter in parts.adapters}
+    if _adapters.DEFAULT in names:
+        names[_adapters.DEFAULT] = name
+    extra = {
+        "adapters": names,
+        "rest": f"{name}.rest",
+        "base": base,
+        "configurations": configurations,
+    }
+    whole = class_name(module)
+
+    def part(item: str, state: Any, file: str | None, files: Mapping[str, bytes]) -> Captured:
+        kind = PEFT if item == name else PART
+        encoded = _codec.encode(state, name=item)
+        own = extra if item == name else {}
+        return Captured(item, kind, whole, encoded, own, dict(files), False, file)
+
+    found = [part(f"{name}.rest", parts.rest, None, {})]
+    if name not in names.values():
+        found.append(part(name, {}, None, {}))
+    for adapter, item in names.items():
+        place = folder if adapter == _adapters.DEFAULT else f"{folder}{adapter}/"
+        text = json.dumps(configurations[adapter], indent=2, sort_keys=True) + "\n"
+        files = {place + _adapters.CONFIG: text.encode()}
+        found.append(part(item, parts.adapters[adapter], place + _adapters.WEIGHTS, files))
+    return found
+
+
+def _capture_pretrained(name: str, component: Any, models: List[str]) -> Captured:
+    folder = _pretrained.companion_folder(name, models)
+    files = _pretrained.files_of(name, component)
+    state = {"folder": folder, "files": _pretrained.fingerprint(files)}
+    return Captured(
+        name,
+        PRETRAINED,
+        class_name(component),
+        _codec.encode(state, name=name),
+        {},
+        {folder + path: content for path, content in files.items()},
+        False,
+    )
+
+
 _CAPTURES: Dict[str, Callable[[str, Any, Mapping[int, str]], Captured]] = {
     MODEL: _capture_model,
     OPTIMIZER: _capture_optimizer,
     STATEFUL: _capture_stateful,
     MAPPING: _capture_mapping,
 }
+
+# What a manifest may hold; a reader refuses what it does not know.
+KINDS = {*_CAPTURES, PRETRAINED, PEFT, PART}

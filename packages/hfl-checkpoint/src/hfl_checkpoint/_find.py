@@ -24,6 +24,7 @@ def find(
     directory: str,
     mode: Literal["min", "max"] = "min",
     unreadable: Mapping[Path, CheckpointDamagedError] = MappingProxyType({}),
+    copies: Sequence[Checkpoint] = (),
 ) -> Checkpoint:
     """Find one checkpoint among a run's.
 
@@ -34,6 +35,7 @@ def find(
         directory: The run's directory, for the message.
         mode: What is best, where `which` does not say.
         unreadable: Directories whose manifest is damaged, with the error.
+        copies: Copies that somebody made of some of them; they can be asked for by name.
 
     Raises:
         CheckpointDamagedError: It names one whose manifest is damaged.
@@ -41,7 +43,7 @@ def find(
         ConfigError: `which` is of another type.
     """
     if isinstance(which, Checkpoint):
-        found = [item for item in checkpoints if item.name == which.name]
+        found = [item for item in (*copies, *checkpoints) if item.name == which.name]
         wanted = f"called {which.name!r}"
     elif isinstance(which, bool) or not isinstance(which, (str, int)):
         raise ConfigError(
@@ -56,7 +58,9 @@ def find(
     elif which.startswith("best:"):
         found, wanted = _best(which, checkpoints, mode)
     else:
-        found = [item for item in checkpoints if item.name == which or which in item.labels]
+        found = [
+            item for item in (*copies, *checkpoints) if item.name == which or which in item.labels
+        ]
         wanted = f"called {which!r}"
     if found:
         return found[-1]
@@ -68,7 +72,13 @@ def find(
         directory=directory,
         available=[item.name for item in checkpoints],
         unreadable=[path.name for path in unreadable],
+        metrics=metrics_of(checkpoints) if wanted.startswith("with a value of") else None,
     )
+
+
+def metrics_of(checkpoints: Sequence[Checkpoint]) -> List[str]:
+    """Name the metrics that any of the checkpoints has."""
+    return sorted({name for item in checkpoints for name in item.metrics})
 
 
 def require_label(label: str) -> None:

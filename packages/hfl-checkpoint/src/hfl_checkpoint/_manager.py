@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Mapping
 from hfl_checkpoint import _arguments
 from hfl_checkpoint._component_files import Storage
 from hfl_checkpoint._compression import check_levels
+from hfl_checkpoint._policies import tell
 from hfl_checkpoint._restoring import Restoring
-from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._saving import Saving
 from hfl_checkpoint._shards import parse_size
 from hfl_core import get_logger
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
+    from hfl_checkpoint._naming import Naming
     from hfl_checkpoint._policies import SavePolicy
+    from hfl_checkpoint._retention import KeepPolicy
 
 _log = get_logger(__name__)
 
@@ -32,9 +34,12 @@ class CheckpointManager(Saving, Restoring):
     Args:
         directory: The run's directory.
         save: When `step` saves; None leaves it to calls of `save`.
-        keep: Which checkpoints stay. The newest verified one always does.
+        keep: Which checkpoints stay: a policy, or its text as `keep_from` reads it. None stands for the
+            setting ``keep`` (``HFL_KEEP``, ``hfl.toml``), and for all without one. Whatever it says, the
+            newest verified checkpoint, pinned ones, ones that somebody reads and other runs' stay.
         naming: Pattern of the directories' names, with ``{step}`` or ``{sequence}`` in it, and
-            ``{epoch}`` and ``{run}`` if wanted.
+            ``{epoch}``, ``{run}``, ``{time}`` or ``{metric[loss]:.3f}`` if wanted. A `Naming` has
+            placeholders of your own as well: ``Naming("{model}-{step:08d}", model="vit")``.
         background: Write on another thread; the caller pays for a copy in memory. Errors come up at
             the next call of `step`, `save`, `wait` or `close`.
         when_busy: What `step` does when a save is due and the one before it is still being written:
@@ -65,8 +70,8 @@ class CheckpointManager(Saving, Restoring):
         directory: str | os.PathLike[str],
         *,
         save: SavePolicy | None = None,
-        keep: KeepPolicy = KeepAll(),  # noqa: B008  # immutable
-        naming: str = "step-{step:08d}",
+        keep: KeepPolicy | str | None = None,
+        naming: str | Naming = "step-{step:08d}",
         background: bool = True,
         when_busy: Literal["wait", "skip"] = "wait",
         metadata: Mapping[str, Any] | None = None,
@@ -75,18 +80,19 @@ class CheckpointManager(Saving, Restoring):
         ) = None,
         max_shard_size: int | str = "5GB",
     ) -> None:
-        _arguments.check_policies(save, keep, when_busy)
+        _arguments.check_policies(save, when_busy)
         storage = Storage(parse_size(max_shard_size), check_levels(compression))
         super().__init__(
             directory,
             save=save,
-            keep=keep,
+            keep=_arguments.retention(keep),
             naming=naming,
             background=background,
             when_busy=when_busy,
             metadata=metadata,
             storage=storage,
         )
+        tell(save, "on_start")
 
     def close(self) -> None:
         """Finish the save under way and give memory back; the manager saves no more after it.
@@ -100,6 +106,7 @@ class CheckpointManager(Saving, Restoring):
         try:
             self.wait()
         finally:
+            tell(self._save_policy, "on_close")
             if self._saver is not None:
                 self._saver.close()
             self._arena.release()

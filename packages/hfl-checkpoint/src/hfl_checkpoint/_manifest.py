@@ -42,7 +42,8 @@ class ComponentEntry:
     """A component of a checkpoint.
 
     Attributes:
-        kind: ``"model"``, ``"optimizer"``, ``"stateful"`` or ``"mapping"``.
+        kind: ``"model"``, ``"optimizer"``, ``"stateful"``, ``"mapping"``, ``"pretrained"``, ``"peft"`` or
+            ``"part"``.
         class_name: The class that was saved.
         files: Paths of its files.
         compression: How its tensors are compressed: ``"fast"``, ``"small"``, or None.
@@ -70,6 +71,7 @@ class Manifest:
     components: Mapping[str, ComponentEntry]
     files: Tuple[FileEntry, ...]
     versions: Mapping[str, str]
+    name: str | None = None  # of the directory when it was committed; older manifests do not tell
 
     def to_bytes(self) -> bytes:
         """Write the manifest in the form in which it is stored."""
@@ -104,9 +106,14 @@ class Manifest:
                 for f in self.files
             ],
             "versions": dict(self.versions),
-            **_present(needs=self.needs),
+            **_present(needs=self.needs, name=self.name),
         }
         return _canonical.dump(document)
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """The components; an entry with a dot in its name is a part of one (an adapter of a model)."""
+        return tuple(name for name in self.components if "." not in name)
 
     @property
     def needs(self) -> List[str]:
@@ -181,6 +188,7 @@ def _parse(document: Dict[str, Any], path: str, unknown: Sequence[str]) -> Manif
             for f in document["files"]
         ),
         versions=dict(document["versions"]),
+        name=document.get("name"),
     )
 
 

@@ -43,6 +43,15 @@ def as_numbers(metrics: Mapping[str, Any], warned: set[str]) -> Dict[str, float]
     return found
 
 
+def finite_or_none(value: Any) -> float | None:
+    """Turn a metric into a finite float, or None when it is missing or is none."""
+    try:
+        number = math.nan if value is None else _as_float(value)
+    except Exception:  # noqa: BLE001  # item() may be anybody's; saving warns of it
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _as_float(value: Any) -> float:
     if isinstance(value, numbers.Real):
         return float(value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Tuple
 
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from hfl_checkpoint.errors import StateMismatchError
 
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
 
 # No module of a user's would have these names; `module` might be one, so it depends on the class.
 _WRAPPER_PARTS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+_PARALLEL = (DataParallel, DistributedDataParallel, AveragedModel)
+
+# How many updates went into an average; a plain model has no use for it.
+AVERAGED_COUNT = "n_averaged"
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """Return the model inside torch.compile, DataParallel, DDP and FSDP wrappers."""
+    """Return the model inside torch.compile, DataParallel, DDP, FSDP and AveragedModel wrappers."""
     while True:
-        if isinstance(module, (DataParallel, DistributedDataParallel)):
+        if isinstance(module, _PARALLEL):
             module = module.module
             continue
         for part in _WRAPPER_PARTS:
@@ -89,6 +94,36 @@ def named_parameters(component: str, module: nn.Module) -> Iterator[Tuple[str, t
         yield prefix + _strip(key, parallel), parameter
 
 
+def matched(saved: Iterable[str], live: Iterable[str]) -> Dict[str, str]:
+    """Find for each saved name the name that a live model has for it, whatever wrappers left in either.
+
+    States that others saved carry the marks of their wrappers, and which ``module.`` is one cannot be told
+    from names alone: it is left out where that gives a name that the live model has.
+
+    Args:
+        saved: The saved names.
+        live: The live model's, without wrappers.
+
+    Returns:
+        Saved name to live name; a name that has no counterpart stands for itself.
+    """
+    there = set(live)
+    names: Dict[str, str] = {}
+    taken = there.intersection(saved)
+    for name in saved:
+        if name in there:
+            names[name] = name
+            continue
+        bare = [part for part in name.split(".") if part not in _WRAPPER_PARTS]
+        candidates = [".".join(bare)]
+        while "module" in bare:
+            bare.remove("module")
+            candidates.append(".".join(bare))
+        names[name] = next((item for item in candidates if item in there - taken), name)
+        taken.add(names[name])
+    return names
+
+
 def frozen_parameters(module: nn.Module) -> List[str]:
     """The canonical names of the parameters that no optimizer changes, as they need no gradient."""
     parallel = _parallel_prefixes(module)
@@ -100,14 +135,14 @@ def frozen_parameters(module: nn.Module) -> List[str]:
 
 
 def _parallel_prefixes(module: nn.Module) -> List[str]:
-    """The prefixes that DataParallel and DDP add, longest first.
+    """The prefixes that DataParallel, DDP and AveragedModel add, longest first.
 
     The order leaves an outer wrapper's prefix in place until its turn comes.
     """
     prefixes = (
         f"{path}.module." if path else "module."
         for path, child in module.named_modules(remove_duplicate=False)
-        if isinstance(child, (DataParallel, DistributedDataParallel))
+        if isinstance(child, _PARALLEL)
     )
     return sorted(prefixes, key=len, reverse=True)
 

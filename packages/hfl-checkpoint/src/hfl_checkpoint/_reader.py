@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping
 import psutil
 
 from hfl_checkpoint import _optimizers
-from hfl_checkpoint._components import OPTIMIZER
+from hfl_checkpoint._components import KINDS, OPTIMIZER, PEFT
 from hfl_checkpoint._compression import Packing, read_compressed
 from hfl_checkpoint._decode import decode
 from hfl_checkpoint._tensors import read_tensors, unpack
-from hfl_checkpoint.errors import CheckpointDamagedError, CheckpointError
+from hfl_checkpoint.errors import (
+    CheckpointDamagedError,
+    CheckpointError,
+    UnsupportedFormatError,
+)
 from hfl_core import HflError
 
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ class Saved:
 
     Attributes:
         name: Its name.
-        kind: ``"model"``, ``"optimizer"``, ``"stateful"`` or ``"mapping"``.
+        kind: One of `hfl_checkpoint._components.KINDS`.
         class_name: The class that was saved.
         state: The state; tensors are mapped from the files.
         document: The rest of what was recorded with it.
@@ -71,10 +75,43 @@ def read_components(
         UnknownTypeError: A registered type or an enum is not there to be rebuilt.
     """
     sizes = {item.path: item.content_size for item in manifest.files}
-    return {
-        name: _read(directory, name, manifest.components[name], map_location, sizes)
-        for name in names
-    }
+    found = {}
+    for name in names:
+        entry = manifest.components[name]
+        if entry.kind not in KINDS:
+            raise UnsupportedFormatError(
+                str(directory), found=f"1 with a component of kind {entry.kind}", supported=1
+            )
+        found[name] = _read(directory, name, entry, map_location, sizes)
+        if entry.kind == PEFT:
+            found[name] = _with_parts(directory, manifest, found[name], map_location, sizes)
+    return found
+
+
+def _with_parts(
+    directory: Path,
+    manifest: Manifest,
+    main: Saved,
+    map_location: str | torch.device | None,
+    sizes: Mapping[str, int | None],
+) -> Saved:
+    """Put the adapters of a PEFT model and the rest of it together again."""
+    try:
+        parts = {
+            item: _read(directory, item, manifest.components[item], map_location, sizes).state
+            for item in [*main.document["adapters"].values(), main.document["rest"]]
+            if item != main.name
+        }
+        adapters = {
+            adapter: main.state if item == main.name else parts[item]
+            for adapter, item in main.document["adapters"].items()
+        }
+        state = {"adapters": adapters, "rest": parts[main.document["rest"]]}
+    except (KeyError, AttributeError, TypeError) as error:
+        raise CheckpointDamagedError(
+            directory.name, [f"a part of {main.name!r} is missing ({error!r})"]
+        ) from error
+    return dataclasses.replace(main, state=state)
 
 
 def _read(

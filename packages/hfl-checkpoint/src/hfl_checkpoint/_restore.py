@@ -11,11 +11,13 @@ from typing import Any, Callable, Dict, List, Mapping, MutableMapping, Tuple
 import torch
 from torch.nn.parameter import is_lazy
 
-from hfl_checkpoint import _modules, _optimizers
+from hfl_checkpoint import _adapters, _base, _meta, _modules, _optimizers, _pretrained
 from hfl_checkpoint._components import (
     MAPPING,
     MODEL,
     OPTIMIZER,
+    PEFT,
+    PRETRAINED,
     STATEFUL,
     class_name,
     kinds_of,
@@ -26,8 +28,9 @@ from hfl_checkpoint.errors import StateMismatchError
 from hfl_core import HflError
 
 # The order of changes: first what may still refuse its state and can be put back, then what was
-# compared in full, and at the end what draws nothing and must see no more draws.
-_STATEFUL, _MODEL_WITH_EXTRA, _OPTIMIZER, _MODEL, _LAST = range(5)
+# compared in full, and at the end what draws nothing and must see no more draws. A model on the meta
+# device gets its memory before an optimizer looks on which device the parameters are.
+_STATEFUL, _MODEL_WITH_EXTRA, _MODEL_ON_META, _OPTIMIZER, _MODEL, _LAST = range(6)
 
 # https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html, get_extra_state
 _EXTRA_STATE = "_extra_state"
@@ -35,15 +38,42 @@ _EXTRA_STATE = "_extra_state"
 
 @dataclasses.dataclass(frozen=True)
 class _Change:
-    """A change of one live object that is known to fit."""
+    """A change of one live object that is known to fit; `notes` grow while it is made."""
 
     name: str
     rank: int
     apply: Callable[[], None]
     undo: Callable[[], None] | None
+    notes: List[str] = dataclasses.field(default_factory=list)
 
 
-def restore_components(saved: Mapping[str, Saved], live: Mapping[str, Any]) -> Tuple[str, ...]:
+@dataclasses.dataclass(frozen=True)
+class _Live:
+    """What the plans of single components need to know of the whole.
+
+    Attributes:
+        names: ``id`` of a parameter to its name.
+        device: Where a model on the meta device gets its memory; None means the host.
+    """
+
+    names: Mapping[int, str]
+    device: str | torch.device | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What was restored, in order, and what a person should know about it."""
+
+    names: Tuple[str, ...]
+    warnings: Tuple[str, ...]
+
+
+def restore_components(
+    saved: Mapping[str, Saved],
+    live: Mapping[str, Any],
+    *,
+    device: str | torch.device | None = None,
+) -> Restored:
     """Restore components; when one does not fit, none is touched.
 
     The exception is code of the user's own that runs inside a model's or an optimizer's
@@ -58,25 +88,29 @@ def restore_components(saved: Mapping[str, Saved], live: Mapping[str, Any]) -> T
     Args:
         saved: Name to saved component.
         live: Name to live object; has every name of `saved`.
+        device: Where a model that was built on the meta device gets its memory; None means the host.
 
     Returns:
-        The names, in the order in which they were restored.
+        The names, in the order in which they were restored, and the warnings.
 
     Raises:
         StateMismatchError: A component does not fit; the message says in what.
     """
     kinds = kinds_of(live)
-    names = parameter_names(live)
+    context = _Live(parameter_names(live), device)
     changes: List[_Change] = []
     for name, item in saved.items():
         if kinds[name] != item.kind:
             raise StateMismatchError(name, [f"a {item.kind} was saved, and it is a {kinds[name]}"])
-        changes.append(_PLANS[item.kind](item, live[name], names))
+        changes.append(_PLANS[item.kind](item, live[name], context))
     changes.sort(key=lambda change: change.rank)
     first = [change for change in changes if change.rank == _STATEFUL]
     last = [change for change in changes if change.rank == _LAST]
     _apply([*first, *last, *changes[len(first) :]])
-    return tuple(change.name for change in changes)
+    return Restored(
+        tuple(change.name for change in changes),
+        tuple(note for change in changes for note in change.notes),
+    )
 
 
 def _apply(changes: List[_Change]) -> None:
@@ -104,28 +138,58 @@ def _apply(changes: List[_Change]) -> None:
             ) from error
 
 
-def _plan_model(saved: Saved, module: Any, _: Mapping[int, str]) -> _Change:
+def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
     live = module.state_dict(keep_vars=True)
     canonical = _modules.strip_wrappers(module, live)
     wanted = {canonical[key]: value for key, value in live.items()}
-    found = _tensor_differences(saved.state, wanted)
+    names = _modules.matched(saved.state, wanted)
+    source = {names[key]: value for key, value in saved.state.items()}
+    notes: List[str] = []
+    if (
+        _modules.AVERAGED_COUNT not in wanted
+        and source.pop(_modules.AVERAGED_COUNT, None) is not None
+    ):
+        notes.append(
+            f"{saved.name!r} was an AveragedModel: how many updates it had is not restored"
+        )
+    found = _tensor_differences(source, wanted)
     if found:
         raise StateMismatchError(saved.name, found)
+    undoes: List[Callable[[], None]] = []
 
     def apply() -> None:
+        if _meta.is_on_meta(module):
+            undoes.append(_meta.materialise(wanted, source, name=saved.name, device=context.device))
         # A module copies its tensors, and may keep what it is given as its extra state.
         state: Any = OrderedDict(
             (key, copy.deepcopy(value) if _is_extra(key) else value)
             for key in live
-            for value in [saved.state[canonical[key]]]
+            for value in [source[canonical[key]]]
         )
         _modules.with_versions(module, state, getattr(saved.state, "_metadata", {}))
-        module.load_state_dict(state)
+        # What a model leaves out of its state on purpose is no part of the comparison above.
+        partial = getattr(_modules.unwrap(module), "_keys_to_ignore_on_save", None)
+        module.load_state_dict(state, **({"strict": False} if partial else {}))
+        unknown = _meta.unknown_buffers(module)
+        if unknown:
+            notes.append(
+                f"{saved.name!r} has buffers that no checkpoint holds, still on the meta device: "
+                f"{', '.join(unknown)}; compute them anew, as the model's constructor does"
+            )
 
-    if not any(map(_is_extra, live)):
-        return _Change(saved.name, _MODEL, apply, None)
-    before = copy.deepcopy(module.state_dict())
-    return _Change(saved.name, _MODEL_WITH_EXTRA, apply, lambda: module.load_state_dict(before))
+    has_extra, on_meta = any(map(_is_extra, live)), _meta.is_on_meta(module)
+    if not has_extra and not on_meta:
+        return _Change(saved.name, _MODEL, apply, None, notes)
+    before = None if on_meta else copy.deepcopy(module.state_dict())
+
+    def undo() -> None:
+        if before is not None:
+            module.load_state_dict(before)
+        for dematerialise in undoes:
+            dematerialise()
+
+    rank = _MODEL_WITH_EXTRA if has_extra else _MODEL_ON_META
+    return _Change(saved.name, rank, apply, undo, notes)
 
 
 def _is_extra(key: str) -> bool:
@@ -148,7 +212,66 @@ def _tensor_differences(saved: Mapping[str, Any], live: Mapping[str, Any]) -> Li
     return found
 
 
-def _plan_optimizer(saved: Saved, optimizer: Any, names: Mapping[int, str]) -> _Change:
+def _plan_peft(saved: Saved, module: Any, _: _Live) -> _Change:
+    """Compare the adapters and the base, then fill the memory of the live adapters."""
+    inner = _modules.unwrap(module)
+    live = _adapters.parts(saved.name, module)
+    then = saved.state["adapters"]
+    found = [
+        f"adapter {item!r} was saved, and is not there"
+        for item in then
+        if item not in live.adapters
+    ]
+    found += [f"adapter {item!r} was not saved" for item in live.adapters if item not in then]
+    base = _base.identify(inner, _adapters.owned(inner), saved.state["rest"])
+    was = saved.document["base"]
+    if any(was[key] != base[key] for key in ("structure", "content") if was[key] and base[key]):
+        found.append(f"its base was {_base.describe(was)}, and is {_base.describe(base)}")
+    tensors: List[Tuple[torch.Tensor, torch.Tensor]] = []
+    for adapter in [item for item in then if item in live.adapters]:
+        own = live.adapters[adapter]
+        if then[adapter] and not any(key in own for key in then[adapter]):
+            found.append(
+                f"none of the {len(then[adapter])} saved tensors of adapter {adapter!r} is one of the "
+                f"{len(own)} that are there"
+            )
+            continue
+        found += [
+            f"adapter {adapter!r}: {text}" for text in _tensor_differences(then[adapter], own)
+        ]
+        tensors += [
+            (own[key], value)
+            for key, value in then[adapter].items()
+            if key in own
+            and isinstance(value, torch.Tensor)
+            and _adapters.in_memory_of(own[key], inner)
+        ]
+    state = inner.state_dict()
+    state = {name: state[key] for key, name in _modules.strip_wrappers(inner, state).items()}
+    rest = {name: state[name] for name in saved.state["rest"] if name in state}
+    found += _tensor_differences(saved.state["rest"], rest)
+    if found:
+        raise StateMismatchError(saved.name, found)
+    tensors += [(rest[name], value) for name, value in saved.state["rest"].items()]
+    notes = [
+        f"adapter {adapter!r} of {saved.name!r} has another configuration: {'; '.join(texts)}"
+        for adapter, config in _adapters.configurations(module).items()
+        for texts in [
+            _adapters.configuration_differences(saved.document["configurations"][adapter], config)
+        ]
+        if texts
+    ]
+
+    def apply() -> None:
+        with torch.no_grad():
+            for target, value in tensors:
+                target.copy_(value)
+
+    return _Change(saved.name, _MODEL, apply, None, notes)
+
+
+def _plan_optimizer(saved: Saved, optimizer: Any, context: _Live) -> _Change:
+    names = context.names
     found = _class_differences(saved, optimizer)
     found += _optimizers.differences(optimizer, saved.state, saved.document["parameters"], names)
     if found:
@@ -158,7 +281,7 @@ def _plan_optimizer(saved: Saved, optimizer: Any, names: Mapping[int, str]) -> _
     )
 
 
-def _plan_stateful(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change:
+def _plan_stateful(saved: Saved, component: Any, _: _Live) -> _Change:
     found = _class_differences(saved, component)
     if not found and callable(getattr(component, "check", None)):
         # An object that can compare a state by itself does so before anything is changed.
@@ -176,11 +299,11 @@ def _plan_stateful(saved: Saved, component: Any, _: Mapping[int, str]) -> _Chang
     )
 
 
-def _plan_mapping(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change:
+def _plan_mapping(saved: Saved, component: Any, _: _Live) -> _Change:
     if not isinstance(component, MutableMapping):
         raise StateMismatchError(
             saved.name,
-            [f"a {type(component).__name__} cannot be changed"],
+            [f"an object of type {type(component).__name__} cannot be changed"],
             hint="Pass a dict, which is filled, or use load() for the raw state.",
         )
     before = dict(component)
@@ -195,14 +318,34 @@ def _plan_mapping(saved: Saved, component: Any, _: Mapping[int, str]) -> _Change
 
 
 def _class_differences(saved: Saved, component: Any) -> List[str]:
+    return [f"a {then} was saved, and it is a {now}" for then, now in _classes(saved, component)]
+
+
+def _classes(saved: Saved, component: Any) -> List[Tuple[str, str]]:
+    """The saved and the live class where they differ; nobody knows the class of what was imported."""
     # Modules move between releases of a library; the class keeps its name.
     then, now = saved.class_name.rsplit(".", 1)[-1], class_name(component).rsplit(".", 1)[-1]
-    return [] if then == now else [f"a {then} was saved, and it is a {now}"]
+    return [] if then in ("", now) else [(then, now)]
 
 
-_PLANS: Dict[str, Callable[[Saved, Any, Mapping[int, str]], _Change]] = {
+def _plan_pretrained(saved: Saved, component: Any, _: _Live) -> _Change:
+    """Compare only: the files of a checkpoint say what was used, and the live object stays what it is."""
+    notes = []
+    found = [f"it was a {then}, and is a {now}" for then, now in _classes(saved, component)]
+    files = _pretrained.fingerprint(_pretrained.files_of(saved.name, component))
+    found += [f"{path} differs" for path in _pretrained.differences(saved.state["files"], files)]
+    if found:
+        notes.append(
+            f"{saved.name!r} is not the one that was saved, and was left as it is: {'; '.join(found)}"
+        )
+    return _Change(saved.name, _STATEFUL, lambda: None, None, notes)
+
+
+_PLANS: Dict[str, Callable[[Saved, Any, _Live], _Change]] = {
     MODEL: _plan_model,
     OPTIMIZER: _plan_optimizer,
     STATEFUL: _plan_stateful,
     MAPPING: _plan_mapping,
+    PRETRAINED: _plan_pretrained,
+    PEFT: _plan_peft,
 }

@@ -52,12 +52,12 @@ class Restoring(Session):
         """
         self.wait()
         with selected(self._run, which, strict=False) as selection:
-            available = selection.manifest.components
-            names = list(available) if only is None else list(only)
+            available = list(selection.manifest.names)
+            names = available if only is None else list(only)
             absent = [name for name in names if name not in available]
             if absent:
                 raise MissingComponentError(
-                    selection.checkpoint.name, missing=absent, available=list(available)
+                    selection.checkpoint.name, missing=absent, available=available
                 )
             saved = read_components(
                 selection.checkpoint.path, selection.manifest, names, map_location=map_location
@@ -70,6 +70,7 @@ class Restoring(Session):
         *,
         strict: bool = False,
         allow_missing: Collection[str] = (),
+        map_location: str | torch.device | None = None,
         **components: Any,
     ) -> RestoreReport:
         """Put a checkpoint's states into live objects.
@@ -81,6 +82,8 @@ class Restoring(Session):
             which: As for `load`.
             strict: Raise for a damaged newest checkpoint instead of going back.
             allow_missing: Components that the checkpoint may lack.
+            map_location: Where a model that was built on the meta device gets its memory; None means the
+                host. What is on a device stays there.
             **components: Name to live object, as for `save`.
 
         Returns:
@@ -95,6 +98,7 @@ class Restoring(Session):
         self._require_open()
         self.wait()
         kinds_of(components)
+        remarks = self._remark()
         with selected(self._run, which, strict=strict) as selection:
             checkpoint, manifest = selection.checkpoint, selection.manifest
             missing = _arguments.missing_components(
@@ -102,20 +106,22 @@ class Restoring(Session):
             )
             present = {name: item for name, item in components.items() if name not in missing}
             saved = read_components(checkpoint.path, manifest, present)
-            restored = restore_components(saved, present)
+            restored = restore_components(saved, present, device=map_location)
         self._run.adopt(checkpoint.run_id)
         self._line = Line(checkpoint.run_id, checkpoint.name, checkpoint.step)
         self._previous = (checkpoint.step, checkpoint.epoch)
-        warnings = [*selection.warnings, *version_warnings(manifest.versions)]
+        self._after_restore()
+        warnings = [*selection.warnings, *version_warnings(manifest.versions), *restored.warnings]
         warnings += [
             f"{name!r} is in the checkpoint and was not restored"
-            for name in manifest.components
+            for name in manifest.names
             if name not in components
         ]
         for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
             _log.warning("%s: %s", checkpoint.name, warning)
+        warnings += remarks
         return RestoreReport(
-            checkpoint, restored, tuple(missing), selection.quarantined, tuple(warnings)
+            checkpoint, restored.names, tuple(missing), selection.quarantined, tuple(warnings)
         )
 
     def resume(

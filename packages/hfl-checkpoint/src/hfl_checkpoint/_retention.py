@@ -10,12 +10,14 @@ import dataclasses
 import math
 from typing import (
     TYPE_CHECKING,
+    Callable,
     Dict,
     Literal,
     Mapping,
     Protocol,
     Sequence,
     Tuple,
+    Union,
     runtime_checkable,
 )
 
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KeepPolicy(Protocol):
-    """Anything that chooses which checkpoints to keep."""
+    """Anything that chooses which checkpoints to keep.
+
+    It may also have a method ``against(checkpoint)`` that says in a few words why one was not chosen.
+    """
 
     def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
         """Choose among the checkpoints of one run, oldest first.
@@ -61,10 +66,14 @@ class KeepAny(Joinable):
     policies: Tuple[KeepPolicy, ...]
 
     def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
-        """Join the choices; a checkpoint that several want has several reasons."""
+        """Ask each policy, and join what they choose."""
+        return self.join([policy.select(checkpoints) for policy in self.policies])
+
+    def join(self, choices: Sequence[Mapping[str, str]]) -> Dict[str, str]:
+        """Join choices; a checkpoint that several want has several reasons."""
         reasons: Dict[str, str] = {}
-        for policy in self.policies:
-            for name, reason in policy.select(checkpoints).items():
+        for choice in choices:
+            for name, reason in choice.items():
                 reasons[name] = f"{reasons[name]}, {reason}" if name in reasons else reason
         return reasons
 
@@ -76,8 +85,11 @@ class KeepBoth(Joinable):
     policies: Tuple[KeepPolicy, ...]
 
     def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
-        """Intersect the choices."""
-        choices = [policy.select(checkpoints) for policy in self.policies]
+        """Ask each policy, and keep what all of them choose."""
+        return self.join([policy.select(checkpoints) for policy in self.policies])
+
+    def join(self, choices: Sequence[Mapping[str, str]]) -> Dict[str, str]:
+        """Intersect choices."""
         return {
             name: " and ".join(choice[name] for choice in choices)
             for name in choices[0]
@@ -118,6 +130,10 @@ class KeepLast(Joinable):
             for rank, checkpoint in enumerate(newest)
         }
 
+    def against(self, checkpoint: Checkpoint) -> str:  # noqa: ARG002  # the same for all
+        """Say why one was not chosen."""
+        return "newest is another one" if self.n == 1 else f"not among the newest {self.n}"
+
 
 @dataclasses.dataclass(frozen=True)
 class KeepBest(Joinable):
@@ -138,11 +154,7 @@ class KeepBest(Joinable):
 
     def __post_init__(self) -> None:
         _require_count("KeepBest", self.n, "KeepBest('eval_loss', n=2) keeps the best two.")
-        if not (self.metric and isinstance(self.metric, str)):
-            raise ConfigError(
-                f"KeepBest({self.metric!r}) needs the name of a metric.",
-                hint="KeepBest('eval_loss', mode='min'), with the name used in step(..., eval_loss=…).",
-            )
+        require_metric("KeepBest", self.metric)
         require_mode(self.mode)
 
     def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
@@ -154,6 +166,113 @@ class KeepBest(Joinable):
             )
             for rank, checkpoint in enumerate(best)
         }
+
+    def against(self, checkpoint: Checkpoint) -> str:
+        """Say why one was not chosen."""
+        value = checkpoint.metrics.get(self.metric)
+        if value is None:
+            return f"has no {self.metric}"
+        if not math.isfinite(value):
+            return f"its {self.metric} is {value}, which never counts as best"
+        return f"its {self.metric} of {value:.6g} is not among the best {self.n}"
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepEvery(Joinable):
+    """Keeps one checkpoint for each multiple of so many steps: the first at it or after it.
+
+    Where training went back and reached a multiple a second time, the newer line's checkpoint counts.
+
+    Args:
+        steps: The distance, at least 1.
+
+    Raises:
+        ConfigError: `steps` is not a positive integer.
+
+    Example:
+        >>> KeepEvery(steps=10_000)
+        KeepEvery(steps=10000)
+    """
+
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not is_count(self.steps):
+            raise ConfigError(
+                f"KeepEvery(steps={self.steps!r}) makes no sense: the distance is in whole steps.",
+                hint="KeepEvery(steps=10_000) keeps one for each ten thousand steps.",
+            )
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Choose the first of each interval but the one that no multiple begins."""
+        first: Dict[int, Checkpoint] = {}
+        for checkpoint in checkpoints:
+            multiple = checkpoint.step // self.steps
+            known = first.get(multiple)
+            if known is None or checkpoint.step <= known.step:
+                first[multiple] = checkpoint
+        return {
+            checkpoint.name: f"the first from step {multiple * self.steps} on"
+            for multiple, checkpoint in first.items()
+            if multiple > 0 or checkpoint.step == 0
+        }
+
+    def against(self, checkpoint: Checkpoint) -> str:
+        """Say why one was not chosen."""
+        multiple = checkpoint.step // self.steps * self.steps
+        if multiple == 0:
+            return f"before step {self.steps}"
+        return f"not the first from step {multiple} on"
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepIf(Joinable):
+    """Keeps those for which a function of yours says so. When it raises, nothing is deleted.
+
+    Args:
+        fn: Takes a `Checkpoint`; returns whether to keep it, or the reason for keeping it as a text.
+
+    Raises:
+        ConfigError: `fn` is not callable.
+
+    Example:
+        >>> policy = KeepIf(lambda checkpoint: checkpoint.metrics.get("loss", 1.0) < 0.1)
+    """
+
+    fn: Callable[[Checkpoint], Union[bool, str]]
+
+    def __post_init__(self) -> None:
+        if not callable(self.fn):
+            raise ConfigError(
+                f"KeepIf({self.fn!r}) needs a function.",
+                hint="KeepIf(lambda checkpoint: checkpoint.step % 1000 == 0)",
+            )
+
+    def __repr__(self) -> str:
+        return f"KeepIf({getattr(self.fn, '__name__', type(self.fn).__name__)})"
+
+    def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
+        """Ask the function about each.
+
+        Raises:
+            ConfigError: It answered with something else than yes or no, such as None.
+        """
+        chosen: Dict[str, str] = {}
+        for checkpoint in checkpoints:
+            answer = self.fn(checkpoint)
+            if not isinstance(answer, (bool, str)):
+                # A function that forgets to return would otherwise delete everything.
+                raise ConfigError(
+                    f"{self!r} answered {answer!r} about {checkpoint.name!r}, which is neither yes nor no.",
+                    hint="Return True, False, or the reason for keeping it as a text.",
+                )
+            if answer:
+                chosen[checkpoint.name] = answer if isinstance(answer, str) else f"{self!r} says so"
+        return chosen
+
+    def against(self, checkpoint: Checkpoint) -> str:  # noqa: ARG002  # the same for all
+        """Say why one was not chosen."""
+        return f"{self!r} says no"
 
 
 def ranked(
@@ -169,6 +288,15 @@ def ranked(
     return sorted(
         having, key=lambda checkpoint: (sign * checkpoint.metrics[metric], checkpoint.sequence)
     )
+
+
+def require_metric(policy: str, metric: object) -> None:
+    """Refuse what cannot be the name of a metric."""
+    if not (metric and isinstance(metric, str)):
+        raise ConfigError(
+            f"{policy}({metric!r}) needs the name of a metric.",
+            hint=f"{policy}('eval_loss', mode='min'), with the name used in step(..., eval_loss=…).",
+        )
 
 
 def require_mode(mode: str) -> None:

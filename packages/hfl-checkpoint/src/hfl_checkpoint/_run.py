@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from hfl_checkpoint import _canonical, _lease
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
+from hfl_checkpoint._oddities import bare, split_copies
 from hfl_checkpoint.errors import CheckpointDamagedError, UnsupportedFormatError
 from hfl_core import ConfigError, ConflictError, Files, get_logger, translated_os_errors
 
@@ -37,12 +38,16 @@ class Scan:
         foreign: Other runs', oldest first within each run.
         unreadable: Directories whose manifest is damaged, with the error.
         newer: Directories in a format of a newer version, with the error.
+        copies: Copies of the current run's checkpoints that somebody made beside them.
+        remarks: What is odd about the directory, one sentence each.
     """
 
     checkpoints: List[Checkpoint]
     foreign: List[Checkpoint]
     unreadable: List[Tuple[Path, CheckpointDamagedError]]
     newer: List[Tuple[Path, UnsupportedFormatError]]
+    copies: List[Checkpoint] = dataclasses.field(default_factory=list)
+    remarks: List[str] = dataclasses.field(default_factory=list)
 
 
 class RunDirectory:
@@ -193,13 +198,22 @@ class RunDirectory:
         with translated_os_errors(f"read the run's directory {str(self.path)!r}"):
             found, unreadable, newer = self._read_all()
             pins = self._pins_of([path.name for path, _ in found])
-        checkpoints = [describe(path, manifest, pins.get(path.name)) for path, manifest in found]
-        checkpoints.sort(key=lambda checkpoint: (checkpoint.run_id, checkpoint.sequence))
+            originals, copies, remarks = split_copies(found)
+            known = [path for path, _ in (*found, *unreadable, *newer)]
+            remarks += bare(self._directories(), known)
+        checkpoints = [describe(path, item, pins.get(path.name)) for path, item in originals]
+        checkpoints.sort(key=lambda item: (item.run_id, item.sequence, item.created_at, item.name))
         return Scan(
             [checkpoint for checkpoint in checkpoints if checkpoint.run_id == current],
             [checkpoint for checkpoint in checkpoints if checkpoint.run_id != current],
             unreadable,
             newer,
+            [
+                describe(path, item, pins.get(path.name))
+                for path, item in copies
+                if item.run_id == current
+            ],
+            remarks,
         )
 
     def next_sequence(self, run_id: str) -> int:

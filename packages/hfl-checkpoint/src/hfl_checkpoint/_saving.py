@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 from hfl_checkpoint import _arguments, _cleanup
 from hfl_checkpoint._components import capture
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
-from hfl_checkpoint._policies import SaveContext, SavePolicy
+from hfl_checkpoint._policies import SaveContext, SavePolicy, is_urgent, tell
 from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._reuse import Previous
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._snapshot import Arena
+from hfl_checkpoint._votes import absent_metrics
 from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
 from hfl_checkpoint.errors import CheckpointExistsError
 from hfl_core import get_logger, translated_os_errors
@@ -38,7 +40,7 @@ class Saving(Session):
         *,
         save: SavePolicy | None,
         keep: KeepPolicy,
-        naming: str,
+        naming: str | Naming,
         background: bool,
         when_busy: Literal["wait", "skip"],
         metadata: Mapping[str, Any] | None,
@@ -47,7 +49,7 @@ class Saving(Session):
         super().__init__(directory, background=background)
         self._save_policy = save
         self._keep = keep
-        self._naming = Naming(naming)
+        self._naming = naming if isinstance(naming, Naming) else Naming(naming)
         self._when_busy = when_busy
         self._metadata = dict(metadata or {})
         self._arena = Arena()
@@ -126,6 +128,7 @@ class Saving(Session):
             previous=previous,
         )
         run_id = self._attach()
+        tell(self._save_policy, "on_save", SaveContext(step, epoch, *self._previous, metrics))
         if self._saver is None:
             return self._commit(run_id, draft)
         snapshot = draft.with_copies(self._arena.copy(draft.changeable))
@@ -159,13 +162,21 @@ class Saving(Session):
         reason = self._save_policy.should_save(context)
         if reason is None or state.step == self._line.step:
             return None
-        if self._when_busy == "skip" and self._saver is not None and self._saver.is_busy:
+        if (
+            self._when_busy == "skip"
+            and not is_urgent(reason)
+            and self._saver is not None
+            and self._saver.is_busy
+        ):
             _log.warning("step %d is not saved: an earlier save is still being written", state.step)
             self._previous = previous  # still due: the next step makes up for it
             return None
-        return self.save(
+        saved = self.save(
             state.step, epoch=state.epoch, metrics=metrics, reason=reason, **state.components()
         )
+        if is_urgent(reason):
+            self.wait()
+        return saved
 
     def clean(self, dry_run: bool = True) -> CleanupPlan:
         """Delete what the policy does not keep.
@@ -189,6 +200,21 @@ class Saving(Session):
         parent = self._line.parent
         return None if parent is None else Previous.read(self._run.path / parent)
 
+    def _warn_of_absent_metrics(self) -> None:
+        checkpoints = self._run.scan().checkpoints
+        if len(checkpoints) < 2:  # before there is a choice, a metric may well be on its way
+            return
+        known = sorted({name for checkpoint in checkpoints for name in checkpoint.metrics})
+        for metric in absent_metrics(self._keep, checkpoints):
+            self._warn_once(
+                f"none of the {len(checkpoints)} checkpoints has the metric {metric!r}, by which the best "
+                f"ones are to be kept; they have {', '.join(known) or 'no metrics'}",
+                key=f"absent metric {metric}",
+            )
+
+    def _after_restore(self) -> None:
+        tell(self._save_policy, "on_restore", self.checkpoints())
+
     def _attach(self) -> str:
         """The run that this save belongs to; one of its own when nothing was restored."""
         self._run.create()
@@ -200,9 +226,12 @@ class Saving(Session):
         return self._line.run_id
 
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
+        began = time.monotonic()
         checkpoint = write_checkpoint(self._run, run_id, self._naming, draft)
         self._line = Line(run_id, checkpoint.name, draft.step)
+        tell(self._save_policy, "on_commit", time.monotonic() - began)
         try:
+            self._warn_of_absent_metrics()
             _cleanup.clean(self._run, self._keep)
         except Exception:  # noqa: BLE001  # a policy of the user's may raise anything
             # The checkpoint is safe; what could not be deleted is tried again after the next save.

@@ -71,7 +71,11 @@ def _select(
     directory = str(run.path)
     if which != "latest":
         checkpoint = find(
-            which, scan.checkpoints, directory=directory, unreadable=dict(scan.unreadable)
+            which,
+            scan.checkpoints,
+            directory=directory,
+            unreadable=dict(scan.unreadable),
+            copies=scan.copies,
         )
         leases.enter_context(run.reading(checkpoint))
         if not _is_there(checkpoint):

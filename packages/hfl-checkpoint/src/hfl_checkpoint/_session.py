@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, List
 
 from hfl_checkpoint._background import BackgroundSaver
 from hfl_checkpoint._catalog import Catalog
@@ -59,9 +59,19 @@ class Session(Catalog):
         """Wait for the save under way."""
         self.wait()
 
-    def _warn_once(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
+    def _remark(self) -> List[str]:
+        """Say, once each, what is odd about the run's directory."""
+        remarks = self._run.scan().remarks
+        for text in remarks:
+            self._warn_once(f"{self._run.path}: {text}")
+        return remarks
+
+    def _after_restore(self) -> None:
+        """Learn that training goes on from a checkpoint."""
+
+    def _warn_once(self, text: str, *, key: str | None = None) -> None:
+        if (key or text) not in self._warned:
+            self._warned.add(key or text)
             _log.warning("%s", text)
 
     def _require_open(self) -> None:

@@ -11,14 +11,14 @@ import contextlib
 import dataclasses
 import datetime
 import secrets
-from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
+from pathlib import Path, PurePosixPath
+from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from hfl_checkpoint import _lease
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._cleanup import sweep
 from hfl_checkpoint._component_files import Storage, write_bytes, write_component
-from hfl_checkpoint._components import MODEL, Captured, model_folder
+from hfl_checkpoint._components import Captured
 from hfl_checkpoint._manifest import MANIFEST, ComponentEntry, FileEntry, Manifest
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._provenance import library_versions
@@ -131,10 +131,16 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
             with run.lock():
                 sequence = run.next_sequence(run_id)
                 wanted = naming.render(
-                    step=draft.step, epoch=draft.epoch, sequence=sequence, run=run_id
+                    step=draft.step,
+                    epoch=draft.epoch,
+                    sequence=sequence,
+                    run=run_id,
+                    metrics=draft.metrics,
                 )
                 name = _free_name(run, wanted)
-                manifest = _manifest(run_id, sequence, draft, entries, components)
+                manifest = dataclasses.replace(
+                    _manifest(run_id, sequence, draft, entries, components), name=name
+                )
                 run.files.write_bytes(stage / MANIFEST, manifest.to_bytes())
                 run.files.protect(stage / MANIFEST)
                 run.files.sync_directory(stage)
@@ -173,10 +179,8 @@ def _staged(run: RunDirectory, draft: Draft) -> Iterator[Path]:
 def _write_files(
     files: Files, stage: Path, draft: Draft
 ) -> Tuple[List[FileEntry], Dict[str, ComponentEntry]]:
-    folders = {"state"} | {
-        model_folder(item.name).rstrip("/") for item in draft.components if item.kind == MODEL
-    }
-    for folder in sorted(folders - {""}):
+    folders = _folders(draft.components)
+    for folder in folders:
         files.make_directory(stage / folder)
     entries: List[FileEntry] = []
     components: Dict[str, ComponentEntry] = {}
@@ -196,9 +200,18 @@ def _write_files(
         )
     if draft.metadata is not None:
         entries.append(write_bytes(files, stage, "metadata.json", draft.metadata.encode()))
-    for folder in sorted(folders - {""}):
+    for folder in folders:
         files.sync_directory(stage / folder)
     return entries, components
+
+
+def _folders(components: Sequence[Captured]) -> List[str]:
+    """The folders of a checkpoint, each after the one that it is in."""
+    found: Set[PurePosixPath] = {PurePosixPath("state")}
+    for item in components:
+        paths = [item.tensors, *item.files]
+        found.update(parent for path in paths for parent in PurePosixPath(path).parents)
+    return sorted(str(folder) for folder in found if folder.parts)
 
 
 def _free_name(run: RunDirectory, wanted: str) -> str:

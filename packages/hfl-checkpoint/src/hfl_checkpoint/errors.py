@@ -18,6 +18,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointExistsError",
     "CheckpointNotFoundError",
+    "IncompleteModelError",
     "MissingComponentError",
     "StateMismatchError",
     "UnknownTypeError",
@@ -37,6 +38,7 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
         directory: The run's directory.
         available: Names of the checkpoints that exist, oldest first.
         unreadable: Names of directories whose manifest is damaged, so that nobody can tell what they are.
+        metrics: Where a metric was asked for, the metrics that exist.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
         directory: str,
         available: Sequence[str] = (),
         unreadable: Sequence[str] = (),
+        metrics: Sequence[str] | None = None,
     ) -> None:
         if not available:
             exists = "It holds no checkpoint of this run."
@@ -55,6 +58,10 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
             more = f" and {len(available) - 5} older ones" if len(available) > 5 else ""
             exists = f"There are {shown}{more}."
             hint = "Pass 'latest' for the newest, or one of these names."
+        if available and metrics is not None:
+            exists += (
+                f" Their metrics are {', '.join(metrics)}." if metrics else " They have no metrics."
+            )
         if unreadable:
             exists += f" The manifest of {', '.join(sorted(unreadable))} is damaged."
         super().__init__(f"No checkpoint {which} in {directory!r}. {exists}", hint=hint)
@@ -62,6 +69,7 @@ class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError)
         self.directory = directory
         self.available = tuple(available)
         self.unreadable = tuple(unreadable)
+        self.metrics = tuple(metrics or ())
 
 
 class CheckpointDamagedError(CheckpointError, IntegrityError):
@@ -124,6 +132,28 @@ class CheckpointExistsError(CheckpointError, ConflictError, FileExistsError):
         self.name = name
         self.step = step
         self.directory = directory
+
+
+class IncompleteModelError(CheckpointError, ValidationError):
+    """The state of a model lacks tensors, or holds empty ones where the model has a shape.
+
+    Args:
+        component: The model's name.
+        problems: What is missing or empty, one clause each.
+    """
+
+    def __init__(self, component: str, problems: Sequence[str]) -> None:
+        shown = list(problems[:8])
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more")
+        super().__init__(
+            f"The state of {component!r} is not all there: {'; '.join(shown)}.",
+            hint="Gather sharded parameters before saving (deepspeed.zero.GatheredParameters, or a "
+            "full state dict of FSDP). What is left out on purpose belongs into the model's "
+            "_keys_to_ignore_on_save.",
+        )
+        self.component = component
+        self.problems = tuple(problems)
 
 
 class MissingComponentError(CheckpointError, IncompatibleStateError):

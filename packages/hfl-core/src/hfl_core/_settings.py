@@ -94,6 +94,12 @@ class Settings:
         default=False,
         metadata=_about("Whether the network is left alone; what has to be sent is queued.", FLAG),
     )
+    keep: str | None = field(
+        default=None,
+        metadata=_about(
+            "Which checkpoints are kept where a program does not say: last:3 | best:eval_loss.", TEXT
+        ),
+    )
     _sources: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), repr=False, compare=False
     )

@@ -1,0 +1,53 @@
+"""One answer for all processes of a run: whoever saves alone waits for the others for ever.
+
+Clocks differ between machines, and a signal may reach a single process. So what depends on them is
+decided together, by one small collective operation on the thread that asks. Without torch.distributed
+every process speaks for itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def first_decides(answer: bool) -> bool:
+    """Return what the process of rank 0 answers; every process of the run has to ask.
+
+    Args:
+        answer: What this process would answer.
+    """
+    distributed = _initialized()
+    if distributed is None:
+        return answer
+    own = int(answer) if distributed.get_rank() == 0 else 0
+    return bool(_highest(distributed, own))
+
+
+def highest_of_all(value: int) -> int:
+    """Return the highest value among the processes of the run, each of which has to ask.
+
+    Args:
+        value: This process's.
+    """
+    distributed = _initialized()
+    return value if distributed is None else _highest(distributed, value)
+
+
+def _initialized() -> Any:
+    """The module torch.distributed when several processes train, else None."""
+    # Whoever has set it up has imported it; a program without it does not pay for the import.
+    distributed: Any = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return distributed if distributed.get_world_size() > 1 else None
+
+
+def _highest(distributed: Any, value: int) -> int:
+    import torch
+
+    # NCCL moves tensors of its own devices only.
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    tensor = torch.tensor([value], dtype=torch.int64, device=device)
+    distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
+    return int(tensor.item())

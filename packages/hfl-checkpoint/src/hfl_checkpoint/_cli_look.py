@@ -1,0 +1,91 @@
+"""``hfl checkpoint list|show``."""
+
+from __future__ import annotations
+
+import click
+
+from hfl_checkpoint._cli_common import (
+    SHOW,
+    facts,
+    open_catalog,
+    run_argument,
+    short,
+    show_rows,
+    table_of,
+    which_of,
+)
+from hfl_core import get_logger
+from hfl_core.cli import Output, format_option, human_bytes
+
+__all__ = ["COMMANDS"]
+
+_log = get_logger(__name__)
+
+
+@click.command("list")
+@click.argument("run", type=click.Path(), default=".")
+@format_option
+def list_checkpoints(run: str, output: Output) -> None:
+    """List the checkpoints of RUN, oldest first.
+
+    RUN is the directory that was given to CheckpointManager.
+
+    \b
+    Examples:
+      hfl checkpoint list runs/digits
+      hfl checkpoint list runs/digits --format json
+    """
+    catalog = open_catalog(run)
+    found = catalog.checkpoints()
+    for error in catalog.unreadable().values():
+        _log.warning("%s", error.message)
+    rows, columns, show = table_of(found)
+    show_rows(output, rows, columns, show=show, empty=f"{run} holds no checkpoint.")
+
+
+@click.command()
+@run_argument
+@click.argument("which", default="latest")
+@format_option
+def show(run: str, which: str, output: Output) -> None:
+    """Show one checkpoint of RUN: its metrics, components and files.
+
+    WHICH is 'latest', 'best:METRIC', 'best:METRIC:max', a step, a name or a label.
+
+    \b
+    Examples:
+      hfl checkpoint show runs/digits
+      hfl checkpoint show runs/digits best:eval_loss
+      hfl checkpoint show runs/digits 500 --format json
+    """
+    from hfl_checkpoint._manifest import read_manifest
+
+    found = open_catalog(run).find(which_of(which))
+    manifest = read_manifest(found.path)
+    files = [{"path": f.path, "size": f.size, "xxh3-128": f.xxh3} for f in manifest.files]
+    record = {
+        **facts(found),
+        "parent": manifest.parent,
+        "classes": {name: manifest.components[name].class_name for name in manifest.names},
+        "files": files,
+        "versions": dict(manifest.versions),
+    }
+    if output.format == "csv":
+        show_rows(output, [record], {}, show={})
+        return
+    output.record(
+        record,
+        show={
+            **SHOW,
+            "metrics": lambda items: ", ".join(f"{key} {short(v)}" for key, v in items.items()),
+            "components": ", ".join,
+            "classes": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),
+            "files": lambda items: ", ".join(
+                f"{item['path']} ({human_bytes(item['size'])})" for item in items
+            ),
+            "versions": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),
+        },
+    )
+
+
+COMMANDS = {"list": list_checkpoints, "show": show}
