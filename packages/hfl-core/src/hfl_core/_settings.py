@@ -97,7 +97,8 @@ class Settings:
     keep: str | None = field(
         default=None,
         metadata=_about(
-            "Which checkpoints are kept where a program does not say: last:3 | best:eval_loss.", TEXT
+            "Which checkpoints are kept where a program does not say: last:3 | best:eval_loss.",
+            TEXT,
         ),
     )
     _sources: Mapping[str, str] = field(
