@@ -11,6 +11,9 @@ from typing import Any
 
 import griffe
 
+# Of use to our own packages and their tests, and to nobody else.
+_HELPERS = {"check_errors", "check_exports", "lazy_exports"}
+
 
 class Exports(griffe.Extension):
     """Read `_EXPORTS` and make its keys a module's public names."""
@@ -24,5 +27,4 @@ class Exports(griffe.Extension):
         table = mod.members.get("_EXPORTS")
         if isinstance(table, griffe.Attribute) and table.value is not None:
             names = ast.literal_eval(str(table.value))
-            # A helper for our own packages, of no use to anyone else.
-            mod.exports = [name for name in sorted(names) if name != "lazy_exports"]
+            mod.exports = [name for name in sorted(names) if name not in _HELPERS]

@@ -1,17 +1,21 @@
-"""How fast the local Hub is, and how much memory it takes. Run: ``python benchmarks/localhub.py``.
+"""How fast the local Hub is, and how much memory it takes.
 
-The Hub runs in a process of its own and the client is huggingface_hub with Xet switched off, so
+Run it with ``make bench`` or ``python benchmarks/localhub.py --mib 1024``. The Hub runs in a process of its own and the client is huggingface_hub with Xet switched off, so
 that every byte crosses the loopback interface once. Compare runs on one machine only.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import http.client
+import importlib.metadata
 import json
 import os
+import platform
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -48,9 +52,8 @@ print(time.perf_counter() - start)
 
 # The same, and what is sent goes to a socket that throws it away: the least any server can take.
 SINK = """
-import http.server, sys, threading, time
+import http.client, http.server, sys, threading, time
 from huggingface_hub.utils.sha import sha_fileobj
-from huggingface_hub.utils import get_session
 
 class Sink(http.server.BaseHTTPRequestHandler):
     def do_PUT(self):
@@ -66,18 +69,11 @@ class Sink(http.server.BaseHTTPRequestHandler):
 
 server = http.server.HTTPServer(("127.0.0.1", 0), Sink)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-def sent(file):
-    while True:
-        data = file.read(1 << 20)
-        if not data:
-            return
-        yield data
 start = time.perf_counter()
 with open(sys.argv[1], "rb") as file:
     sha_fileobj(file)
     size = file.tell()
     file.seek(0)
-    import http.client
     connection = http.client.HTTPConnection(*server.server_address)
     connection.request("PUT", "/", body=file, headers={"content-length": str(size)})
     connection.getresponse().read()
@@ -129,6 +125,21 @@ def raw_download(endpoint: str, token: str) -> float:
     return time.perf_counter() - start
 
 
+def hold_up(endpoint: str, token: str, clients: int) -> None:
+    """Let many clients ask for the large file and read no more than the answer's first byte."""
+    parts = urlsplit(endpoint)
+    head = (
+        f"GET /ann/big/resolve/main/big.bin HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}"
+    )
+    with contextlib.ExitStack() as stack:
+        for _ in range(clients):
+            client = socket.create_connection((parts.hostname, parts.port))
+            stack.enter_context(client)
+            client.sendall(f"{head}\r\n\r\n".encode())
+            client.recv(1)
+        time.sleep(1)  # until the Hub has filled what it has for them
+
+
 def memory(pid: int) -> float:
     """Return the most memory that a process has used so far, in MiB (Linux)."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
@@ -158,7 +169,29 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         report = measure(Path(folder), options)
-    print(json.dumps(report, indent=2))
+    packages = ("hfl-localhub", "huggingface_hub", "uvicorn", "h11", "starlette", "dulwich")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    print(f"Python {platform.python_version()}, {versions}")
+    print(f"{options.mib} MiB in one file, {options.files} small files, best of {options.runs}\n")
+    for name, label, unit in ROWS:
+        print(f"  {label:56} {report[name]:9.2f} {unit}")
+
+
+ROWS = (
+    ("start", "from the command until it answers", "s"),
+    ("alone", "client alone: hash the file and read it again", "s"),
+    ("sink", "the same, sent to a server that throws it away", "s"),
+    ("upload", "upload to the Hub", "s"),
+    ("upload_to_sink", "  of what the client with the sink takes", "x"),
+    ("upload_to_alone", "  of what the client alone takes", "x"),
+    ("sink_to_alone", "  (the sink itself, of the client alone)", "x"),
+    ("raw", "download, nothing but a socket", "GB/s"),
+    ("client", "download with huggingface_hub", "GB/s"),
+    ("listing", "list the small files, recursively", "s"),
+    ("idle", "memory of the Hub: idle", "MiB"),
+    ("peak", "memory of the Hub: peak of all of the above", "MiB"),
+    ("slow", "memory of the Hub: peak with 60 clients that do not read", "MiB"),
+)
 
 
 def measure(folder: Path, options: Any) -> dict[str, float]:
@@ -181,23 +214,22 @@ def measure(folder: Path, options: Any) -> dict[str, float]:
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         }
-        report = {"start_s": start_seconds, "memory_idle_mib": memory(server.pid)}
+        report = {"start": start_seconds, "idle": memory(server.pid)}
         write_random(path, options.mib)
-        report["client_alone_s"] = best(options.runs, lambda: child(ALONE, environment, str(path)))
-        report["client_and_sink_s"] = best(
-            options.runs, lambda: child(SINK, environment, str(path))
-        )
-        report["upload_s"] = child(UPLOAD, environment, str(path))
-        report["upload_to_alone"] = report["upload_s"] / report["client_alone_s"]
-        report["upload_to_sink"] = report["upload_s"] / report["client_and_sink_s"]
-        seconds = best(options.runs, lambda: raw_download(endpoint, token))
-        report["download_raw_mb_per_s"] = options.mib * MIB / 1e6 / seconds
-        seconds = best(options.runs, lambda: child(DOWNLOAD, environment))
-        report["download_client_mb_per_s"] = options.mib * MIB / 1e6 / seconds
-        report["memory_after_large_mib"] = memory(server.pid)
-        report["listing_s"] = child(LISTING, environment, str(options.files))
-        report["memory_peak_mib"] = memory(server.pid)
-        return {name: round(value, 3) for name, value in report.items()}
+        report["alone"] = best(options.runs, lambda: child(ALONE, environment, str(path)))
+        report["sink"] = best(options.runs, lambda: child(SINK, environment, str(path)))
+        report["upload"] = child(UPLOAD, environment, str(path))
+        report["upload_to_sink"] = report["upload"] / report["sink"]
+        report["upload_to_alone"] = report["upload"] / report["alone"]
+        report["sink_to_alone"] = report["sink"] / report["alone"]
+        gigabytes = options.mib * MIB / 1e9
+        report["raw"] = gigabytes / best(options.runs, lambda: raw_download(endpoint, token))
+        report["client"] = gigabytes / best(options.runs, lambda: child(DOWNLOAD, environment))
+        report["listing"] = child(LISTING, environment, str(options.files))
+        report["peak"] = memory(server.pid)
+        hold_up(endpoint, token, 60)
+        report["slow"] = memory(server.pid)
+        return report
     finally:
         server.terminate()
         server.wait()

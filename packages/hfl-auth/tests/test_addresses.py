@@ -26,7 +26,7 @@ def test_an_address_has_one_spelling(written, meant):
 @pytest.mark.parametrize(
     "written",
     ["huggingface.co", "ftp://example.org", "https://", "", "http://host:port", "http://a?b=c",
-     "https://a/#b", "http://[::1"],
+     "https://a/#b", "http://[::1", "http://exa mple", "http://exam\nple.org", "http://a\tb"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_with_its_place(written):
     with pytest.raises(ConfigError, match="the argument"):

@@ -81,3 +81,21 @@ def test_an_error_never_repeats_what_was_pasted(pasted):
 def test_a_masked_token_can_be_recognised_but_not_used():
     assert mask_token(TOKEN) == "hf_aB3…aB3x"
     assert mask_token("hf_short") == "…"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "reason"),
+    [
+        ("$HF_TOKEN", "name of a variable"),
+        ("${HF_TOKEN}", "name of a variable"),
+        ("%HF_TOKEN%", "name of a variable"),
+        ("hf_" + "a" * 100_000, "far too long"),
+    ],
+)
+def test_what_cannot_be_a_token_is_refused_before_it_is_sent(pasted, reason):
+    with pytest.raises(MalformedTokenError, match=reason):
+        clean_token(pasted)
+
+
+def test_a_header_of_curl_is_understood():
+    assert clean_token(f'-H "Authorization: Bearer {TOKEN}"') == TOKEN

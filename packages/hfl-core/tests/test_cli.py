@@ -388,3 +388,26 @@ def test_ctrl_c_at_a_question_ends_with_130(
     status, shown = on_terminal(launcher, clean_env, str(demo_path), "fail", "prompt", keys=b"\x03")
     assert "Aborted." in shown
     assert status == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell is POSIX's")
+@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error_and_their_numbers_go_to_no_file(
+    closing: str, clean_env: dict[str, str], demo_path: Path
+):
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'exec "$0" "$1" -q list 2 --format json {closing}',
+            sys.executable,
+            demo_path,
+        ],
+        env=clean_env,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Unexpected" not in done.stderr
+    assert bool(done.stdout) == (">&-" not in closing.replace("2>&-", ""))

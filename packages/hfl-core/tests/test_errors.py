@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import errno
 import pickle
+import types
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
@@ -22,6 +23,7 @@ from hfl_core import (
     PermissionDeniedError,
     RateLimitError,
     ValidationError,
+    check_errors,
 )
 from hfl_core import errors as errors_module
 
@@ -107,3 +109,40 @@ def test_a_missing_extra_names_what_to_install():
 
 def test_errors_are_the_ones_of_the_package():
     assert hfl_core.HflError is errors_module.HflError
+
+
+class BrokenError(NotFoundError):
+    def __init__(self, name, *, kept=None):
+        super().__init__(f"There is no {name}.")
+        self.kept = kept
+
+
+class ForgetfulError(NotFoundError, LookupError):
+    def __init__(self, name, other="x"):
+        super().__init__(f"There is no {name} but {other}.", hint="Look.")
+
+    def __reduce__(self):
+        return type(self), ("something",)
+
+
+def test_a_breach_of_the_contract_of_errors_is_named():
+    module = types.ModuleType("errors_of_nobody")
+    module.__all__ = ["BrokenError", "UnseenError"]
+    breaches = check_errors(
+        module,
+        [
+            (BrokenError("thing", kept=lambda: None), (OSError,), 5),
+            (ForgetfulError("thing"), (LookupError,), 4),
+        ],
+    )
+    assert breaches[:3] == [
+        "BrokenError is not caught as OSError.",
+        "BrokenError ends with 4, not with 5.",
+        "BrokenError has no hint.",
+    ]
+    assert breaches[3].startswith("BrokenError does not reach another process: ")
+    assert breaches[4].startswith("ForgetfulError reaches another process as ")
+    assert breaches[5:] == [
+        "UnseenError has no example.",
+        "0 of 0 examples in the documentation fail.",
+    ]

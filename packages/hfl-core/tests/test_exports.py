@@ -31,6 +31,7 @@ NAMES = {
     "Timer",
     "ValidationError",
     "__version__",
+    "check_errors",
     "check_exports",
     "configure_logging",
     "digest_file",

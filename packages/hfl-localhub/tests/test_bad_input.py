@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import socket
 from urllib.parse import urlsplit
 
@@ -177,3 +178,43 @@ def test_paths_that_a_file_system_takes_for_git_s_own_are_refused(ann, path):
 @pytest.mark.parametrize("path", ["git~10", "my.git/x", ".gitattributes", ".github/x", "a\u200cb"])
 def test_paths_that_only_look_like_git_s_own_are_fine(ann, path):
     assert ann.commit(ann.new_repo(), {path: b"x"}).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/xorbs/default/" + "0" * 64, "/v1/shards"])
+def test_who_uploads_chunks_with_a_bad_token_gets_to_read_why(hub, ann, path):
+    """A client that still sends when the connection ends sees a reset, and tries again for long."""
+    repo = ann.new_repo()
+    store = ann.get(f"/api/models/{repo}/xet-write-token/main").json()["casUrl"]
+    answer = ann.call("POST", store[len(hub.endpoint) :] + path, data=b"x" * 30_000_000)
+    assert answer.status == 401
+    assert "Xet token" in answer.json()["error"]
+
+
+def test_what_is_cut_off_leaves_nothing_and_is_no_internal_error(hub, ann):
+    repo = ann.new_repo()
+    large = b"x" * 6_000_000
+    oid = hashlib.sha256(large).hexdigest()
+    place = ann.batch(repo, oid, len(large)).json()["objects"][0]["actions"]["upload"]["href"]
+    granted = ann.get(f"/api/models/{repo}/xet-write-token/main").json()
+    store = urlsplit(granted["casUrl"]).path
+    ann.call("POST", "/api/buckets/ann/cut-off", {})
+    hub.requests.clear()
+    for target, token in [
+        (f"POST /api/models/{repo}/commit/main", ann.token),
+        (f"POST /api/models/{repo}/preupload/main", ann.token),
+        ("POST /api/buckets/ann/cut-off/batch", ann.token),
+        (f"PUT {place[len(hub.endpoint):]}", ann.token),
+        (f"POST {store}/v1/shards", granted["accessToken"]),
+        (f"POST {store}/v1/xorbs/default/{'0' * 64}", granted["accessToken"]),
+    ]:
+        path = target.split(" ")[1].partition("?")[0]
+        cuts = [(100, b'{"key":'), (6_000_000, large[:5_500_000]), (9, b"")]
+        for count, (announced, sent) in enumerate(cuts, start=1):
+            head = f"{target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+            head += f"Content-Length: {announced}\r\n\r\n"
+            parts = urlsplit(hub.endpoint)
+            with socket.create_connection((parts.hostname, parts.port), timeout=30) as client:
+                client.sendall(head.encode() + sent)
+            assert hub.requests.wait(path=path, count=count)
+    assert not [record for record in hub.requests if (record.status or 0) >= 500]
+    assert list((hub.root / "tmp").iterdir()) == []

@@ -9,8 +9,10 @@ import time
 import urllib.request
 
 import pytest
+from click.testing import CliRunner
 
 from hfl_localhub import LocalHub
+from hfl_localhub.cli import hub
 
 COMMAND = [sys.executable, "-c", "from hfl_localhub.cli import main; main()"]
 
@@ -136,7 +138,7 @@ def test_reset_deletes_the_hub_and_nothing_else(tmp_path, hfl_hub, api_for):
         assert "is using" in busy.stderr
     (root / "mine.txt").write_text("keep me")
     dry = hfl_hub("reset", "--root", str(root), "--dry-run")
-    assert "1 repositories" in dry.stderr
+    assert "1 repository and" in dry.stderr
     assert (root / "hub.json").exists()
     assert hfl_hub("reset", "--root", str(root), code=1).stderr  # nobody answers the question
     hfl_hub("reset", "--root", str(root), "--yes")
@@ -158,3 +160,13 @@ def test_help_needs_no_heavy_import(hfl_hub):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert {"serve", "env", "reset"} <= set(done.stdout.split())
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="frozen on one Python version")
+@pytest.mark.parametrize("command", ["", "serve", "env", "reset"])
+def test_the_help_is_frozen(command, snapshot, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(
+        hub, [*command.split(), "--help"], prog_name="hfl hub", terminal_width=80
+    )
+    assert result.output == snapshot

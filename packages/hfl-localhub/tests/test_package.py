@@ -43,6 +43,7 @@ def test_it(local_hub):
     assert os.environ["HF_ENDPOINT"] == local_hub.endpoint
     assert os.environ["HF_TOKEN"] != "hf_public"
     assert "HF_HUB_CACHE" not in os.environ
+    assert "HFL_ENDPOINT" not in os.environ
     assert os.environ["HF_HOME"].startswith(str(local_hub.root))
     request = urllib.request.Request(
         local_hub.endpoint + "/api/whoami-v2",
@@ -71,7 +72,12 @@ def test_the_fixture_keeps_a_process_away_from_the_public_hub(tmp_path):
             "error",
             str(tmp_path),
         ],
-        env={**os.environ, "HF_TOKEN": "hf_public", "HF_HUB_CACHE": "/public/cache"},
+        env={
+            **os.environ,
+            "HF_TOKEN": "hf_public",
+            "HF_HUB_CACHE": "/public/cache",
+            "HFL_ENDPOINT": "https://huggingface.co",
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,

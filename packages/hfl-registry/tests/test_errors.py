@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import doctest
-import pickle
-
-import pytest
-
-from hfl_core.errors import HflError, IntegrityError, ValidationError
+from hfl_core import check_errors
+from hfl_core.errors import IntegrityError, ValidationError
 from hfl_registry import errors
 from hfl_registry.errors import (
     ModelValidationError,
@@ -14,7 +10,7 @@ from hfl_registry.errors import (
     UnportableCodeError,
 )
 
-ALL = [
+EXAMPLES = [
     (ModelValidationError("Digits", ["it is empty"]), (ValidationError, ValueError), 1),
     (UnportableCodeError("Digits", missing=["lab"]), (ValidationError, ValueError), 1),
     (UnpinnedBaseError("base", reason="it is a folder"), (ValidationError, ValueError), 1),
@@ -22,22 +18,8 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize(("error", "families", "exit_code"), ALL, ids=lambda value: str(value)[:20])
-def test_an_error_is_caught_as_its_family_and_as_the_builtin(error, families, exit_code) -> None:
-    assert isinstance(error, HflError)
-    assert all(isinstance(error, family) for family in families)
-    assert error.exit_code == exit_code
-    assert error.hint
-
-
-@pytest.mark.parametrize(
-    "error", [error for error, _, _ in ALL], ids=lambda error: type(error).__name__
-)
-def test_an_error_survives_the_way_to_another_process(error) -> None:
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is type(error)
-    assert str(copy) == str(error)
-    assert vars(copy) == vars(error)
+def test_every_error_keeps_the_contract() -> None:
+    assert check_errors(errors, EXAMPLES) == []
 
 
 def test_every_problem_of_a_model_is_named_at_once() -> None:
@@ -60,9 +42,3 @@ def test_a_failed_round_trip_gives_both_numbers() -> None:
     error = RoundTripError("Digits", difference=0.25, tolerance=1e-5)
     assert "0.25" in str(error)
     assert "1e-05" in str(error)
-
-
-def test_the_examples_in_the_documentation_are_true() -> None:
-    results = doctest.testmod(errors)
-    assert results.attempted > 0
-    assert results.failed == 0

@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import doctest
-import pickle
-
-import pytest
-
+from hfl_core import check_errors
 from hfl_core.errors import (
     ConflictError,
-    HflError,
     NetworkError,
     NotFoundError,
     PermissionDeniedError,
@@ -32,7 +27,7 @@ from hfl_repo.errors import (
     VisibilityMismatchError,
 )
 
-ALL = [
+EXAMPLES = [
     (RepoNotFoundError("me/a"), (NotFoundError, LookupError), 4),
     (RevisionNotFoundError("me/a", "v1"), (NotFoundError, LookupError), 4),
     (RepoExistsError("me/a"), (ConflictError, FileExistsError), 6),
@@ -51,22 +46,8 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize(("error", "families", "exit_code"), ALL, ids=lambda value: str(value)[:20])
-def test_an_error_is_caught_as_its_family_and_as_the_builtin(error, families, exit_code) -> None:
-    assert isinstance(error, HflError)
-    assert all(isinstance(error, family) for family in families)
-    assert error.exit_code == exit_code
-    assert error.hint
-
-
-@pytest.mark.parametrize(
-    "error", [error for error, _, _ in ALL], ids=lambda error: type(error).__name__
-)
-def test_an_error_survives_the_way_to_another_process(error) -> None:
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is type(error)
-    assert str(copy) == str(error)
-    assert vars(copy) == vars(error)
+def test_every_error_keeps_the_contract() -> None:
+    assert check_errors(errors, EXAMPLES) == []
 
 
 def test_a_missing_repository_names_who_looked() -> None:
@@ -96,9 +77,3 @@ def test_a_refused_upload_names_every_finding() -> None:
     error = UnsafeUploadError({"z.txt": "a home path", "args.json": "an access token"})
     assert "args.json: an access token; z.txt: a home path" in str(error)
     assert list(error.findings) == ["args.json", "z.txt"]
-
-
-def test_the_examples_in_the_documentation_are_true() -> None:
-    results = doctest.testmod(errors)
-    assert results.attempted > 0
-    assert results.failed == 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hfl_core.errors import ConflictError, PermissionDeniedError, ValidationError
+from hfl_core.errors import ConfigError, ConflictError, PermissionDeniedError, ValidationError
 from hfl_repo import RefExistsError, RepoManager, RevisionNotFoundError
 
 KINDS = pytest.mark.parametrize("kind", ["branch", "tag"])
@@ -177,3 +177,22 @@ def test_long_histories_come_page_by_page(repo, ann, monkeypatch) -> None:
     target = repo._target
     pages = repo._hub.pages(target.api("commits", "main"), target, params={"limit": 2})
     assert len(list(pages)) == 5
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda repo: repo.card(""),
+        lambda repo: repo.info(""),
+        lambda repo: list(repo.history("")),
+        lambda repo: repo.update_card({"tags": ["a"]}, revision=""),
+        lambda repo: repo.upload(__file__, revision="", allow="test_refs.py"),
+        lambda repo: repo.download(revision=""),
+        lambda repo: repo.diff(__file__, revision=""),
+    ],
+)
+def test_an_empty_revision_is_no_default_branch(call, repo, asked):
+    seen = asked()
+    with pytest.raises(ConfigError, match="The revision is empty"):
+        call(repo)
+    assert seen.writes == []

@@ -1,6 +1,6 @@
 """Who am I on the Hub: tokens, profiles, identities.
 
-One place that knows which token is used with which Hub, and why::
+One place that knows which token is used with which Hub, and why:
 
     from hfl_auth import AuthManager
 

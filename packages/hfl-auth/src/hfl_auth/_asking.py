@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from hfl_auth._endpoints import TRUE
 from hfl_auth._hub import Answer, ask_whoami
 from hfl_auth._identity import Identity, identity_from
 from hfl_auth.errors import InvalidTokenError
@@ -34,6 +37,10 @@ def ask_identity(endpoint: str, token: str, *, source: str) -> Identity:
             f"{endpoint} was not asked: the setting `offline` is on "
             f"(from {settings.source('offline')}).",
             hint="Turn it off to ask who you are.",
+        )
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE:  # asking again would not help
+        raise NetworkError(
+            f"{endpoint} was not asked: HF_HUB_OFFLINE is set.", hint="Unset it to ask who you are."
         )
     policy = RetryPolicy(
         attempts=min(settings.retry_attempts, 3),

@@ -11,7 +11,7 @@ from hfl_core.errors import ConfigError
 PUBLIC = "https://huggingface.co"
 STAGING = "https://hub-ci.huggingface.co"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_TRUE = {"1", "ON", "YES", "TRUE"}
+TRUE = {"1", "ON", "YES", "TRUE"}
 
 
 def normalize_endpoint(address: str, *, where: str) -> str:
@@ -32,7 +32,9 @@ def normalize_endpoint(address: str, *, where: str) -> str:
         'https://huggingface.co'
     """
     try:
-        parts = urlsplit(address.strip())
+        # urlsplit drops tabs and line breaks from the middle, which makes another address of it.
+        is_torn = any(not each.isprintable() or each.isspace() for each in address.strip())
+        parts = urlsplit("" if is_torn else address.strip())
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
@@ -72,7 +74,7 @@ def hub_endpoint(environ: Mapping[str, str] | None = None) -> tuple[str, str] | 
         ConfigError: The variable holds no address.
     """
     environment = os.environ if environ is None else environ
-    if environment.get("HUGGINGFACE_CO_STAGING", "").upper() in _TRUE:
+    if environment.get("HUGGINGFACE_CO_STAGING", "").upper() in TRUE:
         return STAGING, "HUGGINGFACE_CO_STAGING"  # wins over HF_ENDPOINT there, too
     address = environment.get("HF_ENDPOINT", "").strip()
     if not address:

@@ -102,4 +102,5 @@ def read_token() -> str:
     Raises:
         MalformedTokenError: There is none.
     """
-    return clean_token(sys.stdin.read(), source="standard input")
+    text = "" if sys.stdin is None else sys.stdin.read()  # closed, as in `… <&-`
+    return clean_token(text, source="standard input")

@@ -53,8 +53,12 @@ def read_content(path: Path, *, holds: str = "holds a token") -> Content:
         Its content; none if there is no such file.
     """
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        # Opened without waiting: a pipe without a writer would keep every command for ever.
+        with open(path, "rb", opener=_open_at_once) as file:  # Path.open takes no opener
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return _content_of_device(path, status)
+            mode = stat.S_IMODE(status.st_mode)
             text = file.read().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return Content()
@@ -72,6 +76,17 @@ def read_content(path: Path, *, holds: str = "holds a token") -> Content:
     if os.name != "nt" and mode & 0o077:
         return Content(text, InsecureFileError(path, mode=mode, holds=holds))
     return Content(text)
+
+
+def check_places(paths: StorePaths) -> None:
+    """Make sure, before anything is written, that each file is one or can become one.
+
+    Raises:
+        PermissionDeniedError: A folder, a pipe or a device is in its place.
+    """
+    for path in (paths.token, paths.stored_tokens, paths.ours):
+        if path.exists() and not path.is_file():
+            raise _no_file(path)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -114,23 +129,43 @@ def locked(paths: StorePaths) -> Iterator[None]:
     """
     import filelock
 
+    lock = filelock.FileLock(str(paths.lock), timeout=_PATIENCE, mode=0o600)
     try:
         paths.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = filelock.FileLock(str(paths.lock), timeout=_PATIENCE, mode=0o600)
-        with lock:
-            yield
+        lock.acquire()
     except filelock.Timeout as error:
         raise ConflictError(
             f"Another process has kept the lock '{shown_path(paths.lock)}' for {_PATIENCE:.0f} s.",
             hint="Wait for it to end, then try again.",
         ) from error
-    except PermissionError as error:
-        if isinstance(error, PermissionDeniedError):
-            raise
+    except OSError as error:  # no rights, a read-only file system, a file in place of the folder
+        reason = error.strerror or type(error).__name__
         raise PermissionDeniedError(
-            f"The folder of the tokens, '{shown_path(paths.lock.parent)}', cannot be written.",
+            f"The folder of the tokens, '{shown_path(paths.lock.parent)}', cannot be written:"
+            f" {reason}.",
             hint="Check who owns it, or name another one with HF_HOME.",
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has no such pipes
+
+
+def _content_of_device(path: Path, status: os.stat_result) -> Content:
+    if stat.S_ISCHR(status.st_mode) and path.samefile(os.devnull):
+        return Content()  # what people set who want no token to be found
+    return Content(problem=_no_file(path))
+
+
+def _no_file(path: Path) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        f"'{shown_path(path)}' is no regular file.",
+        hint="Move it away, or name another place with HF_HOME or HF_TOKEN_PATH.",
+    )
 
 
 def _damaged(path: Path, reason: str) -> IntegrityError:

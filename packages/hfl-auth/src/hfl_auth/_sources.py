@@ -97,15 +97,17 @@ class Sources:
                 yield self._failed(look, error)
 
     def _failed(self, look: object, error: HflError) -> Finding:
-        names: dict[object, SourceName] = {
-            self._argument: "argument",
-            self._environment: "environment",
-            self._profile: "profile",
-            self._token_file: "token file",
-            self._keyring: "keyring",
-            self._colab: "colab",
+        variable = environment_token()
+        names: dict[object, tuple[SourceName, str]] = {
+            self._argument: ("argument", ""),
+            self._environment: ("environment", "" if variable is None else variable[1]),
+            self._profile: ("profile", f"'{shown_path(self._snapshot.paths.stored_tokens)}'"),
+            self._token_file: ("token file", f"'{shown_path(self._snapshot.paths.token)}'"),
+            self._keyring: ("keyring", "the keyring"),
+            self._colab: ("colab", ""),
         }
-        return Finding(names.get(look, "project file"), "", problem=error, reason=error.message)
+        source, detail = names.get(look, ("project file", ""))
+        return Finding(source, detail, problem=error, reason=str(error))
 
     # -- the places ---------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from hfl_auth._endpoints import PUBLIC, hub_endpoint
 from hfl_auth._keyring import remove_from_keyring, store_in_keyring
 from hfl_auth._paths import store_paths
 from hfl_auth._records import Record, dump_records
-from hfl_auth._secret_files import dump_sections, locked, write_private
+from hfl_auth._secret_files import check_places, dump_sections, locked, write_private
 from hfl_auth._snapshot import (
     EXPIRES,
     REFRESH,
@@ -23,6 +23,7 @@ from hfl_auth._snapshot import (
     take_snapshot,
 )
 from hfl_auth._tokens import fingerprint
+from hfl_core import translated_os_errors
 from hfl_core.errors import ValidationError
 
 
@@ -108,6 +109,7 @@ class TokenStore:
             ConflictError: Another process does not let go of it.
             HflError: What is there cannot be read, so nothing is written over it.
         """
+        check_places(self.paths)
         with locked(self.paths):
             change = Change(read_under_lock(self.paths), self._environ)
             yield change
@@ -178,7 +180,7 @@ class Change:
         if self.sections != self._sections_before:
             write_private(paths.stored_tokens, dump_sections(self.sections))
         if self._token is None:
-            with contextlib.suppress(FileNotFoundError):
+            with translated_os_errors("remove the token"), contextlib.suppress(FileNotFoundError):
                 paths.token.unlink()
         elif self._token != self.snapshot.peek():
             write_private(paths.token, self._token)

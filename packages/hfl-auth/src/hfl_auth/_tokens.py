@@ -22,11 +22,13 @@ _ASSIGNMENT = re.compile(
     r"(?:(?:export|set|setx|let)\s+)?(?:\$env:)?[A-Za-z][A-Za-z0-9_]*_TOKEN\s*[=:]\s*",
     re.IGNORECASE,
 )
-_OPTION = re.compile(r"--(?:hf-)?token(?:\s+|=|$)", re.IGNORECASE)
+_OPTION = re.compile(r"(?:--(?:hf-)?token|--header|-H)(?:\s+|=|$)", re.IGNORECASE)
 _HEADER = re.compile(r"(?:authorization\s*:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
 _BARE_HEADER = re.compile(r"authorization\s*:\s*", re.IGNORECASE)
 _MASKED = re.compile(r"\*{3,}|•|…|\.{3,}")
+_VARIABLE = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|%[A-Za-z_][A-Za-z0-9_]*%")
 _MASK_FROM = 16
+_LONGEST = 8192  # a CI job's identity has some 2,000; servers refuse longer headers
 
 
 def clean_token(text: str, *, source: str = "the input") -> str:
@@ -95,8 +97,20 @@ def _unwrapped(token: str) -> str:
 def _reason_against(token: str) -> str | None:
     if not token:
         return "nothing is left of it without spaces and quotes"
+    return _reason_as_a_whole(token) or _reason_in_characters(token)
+
+
+def _reason_as_a_whole(token: str) -> str | None:
+    if len(token) > _LONGEST:
+        return f"it is far too long for one ({len(token):,} characters)"
+    if _VARIABLE.fullmatch(token):
+        return "it is the name of a variable, which the shell has not filled in"
     if "://" in token:
         return "it is an address; paste the token alone, without https://…@"
+    return None
+
+
+def _reason_in_characters(token: str) -> str | None:
     if "\n" in token or "\r" in token:
         return "it has a line break in the middle; paste one line"
     if any(character.isspace() for character in token):

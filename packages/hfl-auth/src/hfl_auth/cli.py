@@ -258,32 +258,48 @@ def explain(profile: Optional[str], endpoint: Optional[str], output: Output) -> 
     _show_sources(manager.explain(), output)
 
 
-def ensure_signed_in(manager: AuthManager, output: Output) -> Identity:
-    """Make sure that somebody is signed in: ask for a token only if there is none.
+def ensure_signed_in(
+    manager: AuthManager, output: Output, *, profile: str | None = None, from_stdin: bool = False
+) -> Identity:
+    """Make sure that somebody is signed in: ask for a token only if there is none that works.
 
     For commands that set a project up.
 
     Args:
         manager: Whose Hub and profile it is about.
         output: Where to talk.
+        profile: The profile that the manager was made with; it is made if there is none.
+        from_stdin: Read a token that is needed from standard input instead of asking.
 
     Returns:
         Who it is.
 
     Raises:
-        AuthError: There is a token and the Hub does not accept it, or signing in did not work.
+        AuthError: The token of the environment or of the argument is not accepted, which no new
+            profile would change; or signing in did not work.
         NetworkError: The Hub does not answer.
     """
     from hfl_auth._interactive import sign_in
-    from hfl_auth.errors import TokenNotFoundError
+    from hfl_auth.errors import InvalidTokenError, ProfileNotFoundError, TokenNotFoundError
 
     try:
         identity = manager.whoami()
     except TokenNotFoundError:
-        sign_in(manager, output)
-        return manager.whoami()
-    output.note(f"Signed in at {identity.endpoint} as {identity.name}.")
-    return identity
+        name = profile
+    except ProfileNotFoundError as error:
+        if error.profile != profile:  # somebody else names it, and would still do so afterwards
+            raise
+        name = profile
+    except InvalidTokenError as error:
+        name = manager.credential().profile
+        if name is None:
+            raise
+        output.warn(error.message)
+    else:
+        output.note(f"Signed in at {identity.endpoint} as {identity.name}.")
+        return identity
+    sign_in(manager, output, profile=name, from_stdin=from_stdin)
+    return manager.whoami()
 
 
 def _show_sources(sources: Any, output: Output) -> None:

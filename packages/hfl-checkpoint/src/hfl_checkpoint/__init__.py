@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint._policies_signal import OnSignal as OnSignal
     from hfl_checkpoint._policies_time import BeforeDeadline as BeforeDeadline
     from hfl_checkpoint._policies_time import EveryMinutes as EveryMinutes
+    from hfl_checkpoint._remote._publish import PublishReport as PublishReport
     from hfl_checkpoint._retention import KeepAll as KeepAll
     from hfl_checkpoint._retention import KeepBest as KeepBest
     from hfl_checkpoint._retention import KeepEvery as KeepEvery
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import CheckpointNotFoundError as CheckpointNotFoundError
     from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
+    from hfl_checkpoint.errors import SaveSkippedError as SaveSkippedError
+    from hfl_checkpoint.errors import SnapshotChangedError as SnapshotChangedError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
@@ -73,9 +76,12 @@ _EXPORTS = {
     "OnSignal": "._policies_signal",
     "PendingCheckpoint": "._background",
     "Problem": "._checkpoint",
+    "PublishReport": "._remote._publish",
     "RestoreReport": "._checkpoint",
     "SaveContext": "._policies",
     "SavePolicy": "._policies",
+    "SaveSkippedError": ".errors",
+    "SnapshotChangedError": ".errors",
     "StateMismatchError": ".errors",
     "UnknownTypeError": ".errors",
     "UnsupportedFormatError": ".errors",

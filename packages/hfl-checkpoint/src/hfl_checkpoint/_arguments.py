@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, List
+from typing import TYPE_CHECKING, Collection, List, Sequence
 
 from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
@@ -20,8 +20,7 @@ def check_policies(save: object, when_busy: str) -> None:
         raise ConfigError(
             f"save={save!r} is not a save policy.", hint="Pass EverySteps(500), for example."
         )
-    if when_busy not in ("wait", "skip"):
-        raise ConfigError(f"There is no when_busy={when_busy!r}.", hint="Use 'wait' or 'skip'.")
+    check_choice("when_busy", when_busy, ("wait", "skip", "coalesce"))
 
 
 def retention(keep: object) -> KeepPolicy:
@@ -41,6 +40,33 @@ def retention(keep: object) -> KeepPolicy:
             hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example, or 'last:3 | best:eval_loss'.",
         )
     return keep
+
+
+def check_hub(hub: object, keep: object, revision: object, wait: object) -> None:
+    """Refuse arguments about the Hub that make no sense."""
+    if keep is not None and (isinstance(keep, type) or not isinstance(keep, KeepPolicy)):
+        raise ConfigError(
+            f"hub_keep={keep!r} is not a retention policy.",
+            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
+        )
+    if hub is None and keep is not None:
+        raise ConfigError(
+            "hub_keep says what a repository is to hold, and no repository was named.",
+            hint="Pass hub='namespace/name' as well.",
+        )
+    if not (isinstance(revision, str) and revision):
+        raise ConfigError(f"revision={revision!r} is not the name of a branch.")
+    if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not wait >= 0:
+        raise ConfigError(
+            f"hub_wait={wait!r} is not a number of seconds.", hint="Pass 0 to wait for nothing."
+        )
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is not one of a few."""
+    if value not in choices:
+        known = ", ".join(map(repr, choices[:-1]))
+        raise ConfigError(f"There is no {name}={value!r}.", hint=f"Use {known} or {choices[-1]!r}.")
 
 
 def require_step(step: object) -> None:

@@ -1,14 +1,17 @@
-"""One save at a time on a thread of its own."""
+"""One save at a time on a thread of its own, and at most one that waits for its turn."""
 
 from __future__ import annotations
 
-import atexit
 import concurrent.futures
-import functools
-import os
-from typing import Callable, Set
+import threading
+import time
+from typing import Callable, List, Tuple
 
+from hfl_checkpoint import _endings
 from hfl_checkpoint._checkpoint import Checkpoint
+from hfl_checkpoint.errors import SaveSkippedError
+
+_Job = Tuple["PendingCheckpoint", Callable[[], Checkpoint]]
 
 
 class PendingCheckpoint:
@@ -18,9 +21,9 @@ class PendingCheckpoint:
         step: The step that is being saved.
     """
 
-    def __init__(self, step: int, future: concurrent.futures.Future[Checkpoint]) -> None:
+    def __init__(self, step: int) -> None:
         self.step = step
-        self._future = future
+        self._future: concurrent.futures.Future[Checkpoint] = concurrent.futures.Future()
 
     def done(self) -> bool:
         """Whether the save has ended, well or not."""
@@ -37,10 +40,11 @@ class PendingCheckpoint:
 
         Raises:
             TimeoutError: It was not committed in time; it still may be.
+            SaveSkippedError: A newer save took its place before it was begun.
             HflError: What went wrong with the save.
         """
         self.wait(timeout)
-        _unseen.discard(self)
+        _endings.settle(self)
         return self._future.result()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -56,66 +60,103 @@ class PendingCheckpoint:
         if not concurrent.futures.wait([self._future], timeout).done:
             raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
 
-    def _forget_success(self, future: concurrent.futures.Future[Checkpoint]) -> None:
-        if future.exception() is None:
-            _unseen.discard(self)
+    def error(self) -> BaseException | None:
+        """What went wrong with a save that has ended, without raising it."""
+        return self._future.exception() if self._future.done() else None
 
+    def _run(self, save: Callable[[], Checkpoint]) -> None:
+        try:
+            checkpoint = save()
+        except BaseException as error:  # noqa: BLE001  # whoever asks for the result gets it
+            self._future.set_exception(error)
+        else:
+            _endings.settle(self)
+            self._future.set_result(checkpoint)
 
-# Saves under way, and failed ones whose error nobody was told: a program may end without asking.
-_unseen: Set[PendingCheckpoint] = set()
-
-
-@functools.lru_cache(maxsize=None)
-def _ask_at_exit() -> None:
-    atexit.register(_raise_unseen)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_unseen.clear)  # no thread of a fork would finish them
-
-
-def _raise_unseen() -> None:
-    # Python prints what an exit handler raises.
-    for pending in list(_unseen):
-        pending.result()
+    def _skip(self, newer: int) -> None:
+        _endings.settle(self)  # nothing went wrong with it
+        self._future.set_exception(SaveSkippedError(self.step, newer=newer))
 
 
 class BackgroundSaver:
     """Runs saves one after the other; an error is kept until somebody asks."""
 
     def __init__(self) -> None:
-        # The interpreter waits for this thread when it ends, so a save that was begun is finished.
-        self._executor = concurrent.futures.ThreadPoolExecutor(1, "hfl-checkpoint")
-        self._pending: PendingCheckpoint | None = None
+        self._turn = threading.Lock()
+        self._is_running = False
+        self._queue: List[_Job] = []
+        self._asked_for: List[PendingCheckpoint] = []
 
     @property
     def is_busy(self) -> bool:
         """Whether a save is under way."""
-        return self._pending is not None and not self._pending.done()
+        return any(not pending.done() for pending in self._asked_for)
 
     def start(self, step: int, save: Callable[[], Checkpoint]) -> PendingCheckpoint:
-        """Begin a save; the one before it must have been waited for."""
-        _ask_at_exit()
-        future = self._executor.submit(save)
-        pending = self._pending = PendingCheckpoint(step, future)
-        _unseen.add(pending)
-        future.add_done_callback(pending._forget_success)
+        """Begin a save; when one is under way, it is begun after that."""
+        pending = PendingCheckpoint(step)
+        self._asked_for.append(pending)
+        _endings.expect(pending)
+        with self._turn:
+            self._queue.append((pending, save))
+            begin, self._is_running = not self._is_running, True
+        if begin:
+            # A thread for each save, so that none is idle when the program ends or forks. The
+            # interpreter waits for it when it ends, so a save that was begun is finished.
+            thread = threading.Thread(target=self._work, name="hfl-checkpoint", daemon=False)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is ending, and starts no threads any more
+                self._work()
+        return pending
+
+    def withdraw(self, newer: int) -> PendingCheckpoint | None:
+        """Take back the save that waits for its turn, if there is one.
+
+        Args:
+            newer: The step that is saved in its place.
+
+        Returns:
+            What was taken back.
+        """
+        with self._turn:
+            if not self._queue:
+                return None
+            pending, _ = self._queue.pop()
+        self._asked_for.remove(pending)
+        pending._skip(newer)
         return pending
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for the save under way, and raise what went wrong with it, once."""
-        pending = self._pending
-        if pending is None:
-            return
-        # Whoever interrupts the waiting does not end the save: it stays pending.
-        pending.wait(timeout)
-        if self._pending is pending:
-            self._pending = None
-            pending.result()
+        """Wait for the saves under way, and raise what went wrong with one, once."""
+        end = None if timeout is None else time.monotonic() + timeout
+        for pending in list(self._asked_for):
+            # Whoever interrupts the waiting does not end the save: it stays pending.
+            try:
+                pending.wait(None if end is None else max(0.0, end - time.monotonic()))
+            except TimeoutError:
+                raise TimeoutError(
+                    f"Step {pending.step} was not saved within {timeout} s."
+                ) from None
+        self.raise_error()
 
     def raise_error(self) -> None:
         """Raise what went wrong with a save that has ended, once."""
-        if self._pending is not None and self._pending.done():
-            self.wait()
+        for pending in list(self._asked_for):
+            if pending.done():
+                self._asked_for.remove(pending)
+                pending.result()
 
-    def close(self) -> None:
-        """Wait for the save under way without looking at how it ends, and end the thread."""
-        self._executor.shutdown(wait=True)
+    def newest(self) -> PendingCheckpoint | None:
+        """The save that was asked for last, if nobody has looked at its end."""
+        return self._asked_for[-1] if self._asked_for else None
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                if not self._queue:
+                    self._is_running = False
+                    return
+                pending, save = self._queue.pop(0)
+            pending._run(save)
+            del pending, save  # and with them the snapshot, before waiting for the lock

@@ -1,7 +1,8 @@
 """What is deleted, what is not, and how: by renaming into the trash first.
 
 Never deleted, whatever the policy says: the newest verified checkpoint, pinned ones, ones that
-somebody reads, renames or copies, another run's. When the newest checkpoint does not verify, nothing is deleted.
+somebody reads, renames or copies, ones that wait to be published, another run's. When the newest
+checkpoint does not verify, nothing is deleted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Dict, List
 
 from hfl_checkpoint import _lease
 from hfl_checkpoint._checkpoint import CleanupPlan, Decision
+from hfl_checkpoint._remote._queue import names_waiting
 from hfl_checkpoint._verify import verify
 from hfl_checkpoint._votes import poll
 from hfl_core import get_logger
@@ -126,6 +128,7 @@ def _protections(run: RunDirectory, scan: Scan) -> Dict[str, str]:
             for item in scan.checkpoints
         }
     reading = _lease.readers(run.leases)
+    waiting = names_waiting(run)
     reasons: Dict[str, str] = {}
     for checkpoint in scan.checkpoints:
         if checkpoint.name in reading:
@@ -135,6 +138,8 @@ def _protections(run: RunDirectory, scan: Scan) -> Dict[str, str]:
             reasons[checkpoint.name] = f"pinned{labels}"
         elif checkpoint.is_renamed:
             reasons[checkpoint.name] = "somebody gave it this name"
+        elif checkpoint.name in waiting:
+            reasons[checkpoint.name] = waiting[checkpoint.name]
     if scan.checkpoints:
         reasons[scan.checkpoints[-1].name] = "the newest verified checkpoint"
     return reasons

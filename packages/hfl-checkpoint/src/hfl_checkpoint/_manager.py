@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping
 
 from hfl_checkpoint import _arguments
 from hfl_checkpoint._component_files import Storage
 from hfl_checkpoint._compression import check_levels
 from hfl_checkpoint._policies import tell
-from hfl_checkpoint._restoring import Restoring
+from hfl_checkpoint._publishing import Publishing
+from hfl_checkpoint._remote._queue import Target
 from hfl_checkpoint._saving import Saving
 from hfl_checkpoint._shards import parse_size
 from hfl_core import get_logger
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class CheckpointManager(Saving, Restoring):
+class CheckpointManager(Saving, Publishing):
     """Keeps the checkpoints of one run in a directory.
 
     Nothing is created before the first save. A manager that restores goes on with the run that it
@@ -40,16 +41,38 @@ class CheckpointManager(Saving, Restoring):
         naming: Pattern of the directories' names, with ``{step}`` or ``{sequence}`` in it, and
             ``{epoch}``, ``{run}``, ``{time}`` or ``{metric[loss]:.3f}`` if wanted. A `Naming` has
             placeholders of your own as well: ``Naming("{model}-{step:08d}", model="vit")``.
+        hub: The repository on the Hub that checkpoints are published to, in the background; it is
+            created when it is not there. Nothing that happens there stops the training.
+        hub_keep: Which checkpoints the Hub is to hold; what it does not keep is retired, and freed by
+            `reclaim`. None keeps what was published, and publishes what `keep` keeps.
+        revision: The branch for them.
         background: Write on another thread; the caller pays for a copy in memory. Errors come up at
             the next call of `step`, `save`, `wait` or `close`.
-        when_busy: What `step` does when a save is due and the one before it is still being written:
-            ``"wait"``, or ``"skip"`` it and say so in the log. `save` always waits.
+        when_busy: What happens when the save before is still being written: ``"wait"`` for it;
+            ``"skip"`` what `step` would save, and make up for it as soon as possible (`save` waits);
+            or ``"coalesce"``: take the snapshot and let it wait, for which a newer one is substituted
+            if it still waits by then. Coalescing holds two snapshots in memory instead of one.
+            Whatever is not saved is logged, and listed in `skipped`.
         metadata: More to record in each checkpoint's ``metadata.json``: name to what JSON can hold.
         compression: ``"fast"``, ``"small"`` or None for all components, or component to one of them.
             It needs ``hfl-checkpoint[compression]``; compressed tensors cannot be mapped into memory,
             and `from_pretrained` does not see a compressed model.
         max_shard_size: Bytes of tensors in one file, or text such as ``"5GB"``; more of them are spread
             over several files, as transformers does it.
+        endpoint: The Hub's address; None for what hfl-auth finds.
+        profile: The profile to act as; None for what hfl-auth finds.
+        hub_private: What the repository has to be: True for private, False for public, None for either.
+        hub_wait: Seconds for which `close`, and the end of the program, wait for what is not published
+            yet. What is left then stays in the queue; ``hfl checkpoint push`` finishes it.
+        snapshot: With ``"lazy"``, parameters and the state of their optimizers are copied while the
+            training goes on, and the next optimizer step waits for the rest. With ``"eager"``,
+            everything is copied before `save` returns: for code that changes parameters between
+            `save` and the next step through ``.data``, NumPy or other memory that torch does not watch.
+        when_full: What happens when the disk is full or a quota used up: ``"raise"``; ``"prune"`` those
+            checkpoints that `keep` gives up anyway once the new one is there, and try again; or
+            ``"pause"``: log, call `notify`, and try again until there is room, for an hour at most.
+        notify: Called with a sentence when a person should look after the run. It may be called from
+            another thread.
 
     Raises:
         ConfigError: An argument makes no sense, or `directory` is a file.
@@ -72,15 +95,28 @@ class CheckpointManager(Saving, Restoring):
         save: SavePolicy | None = None,
         keep: KeepPolicy | str | None = None,
         naming: str | Naming = "step-{step:08d}",
-        background: bool = True,
-        when_busy: Literal["wait", "skip"] = "wait",
-        metadata: Mapping[str, Any] | None = None,
+        hub: str | None = None,
+        hub_keep: KeepPolicy | None = None,
+        revision: str = "checkpoints",
         compression: (
             Literal["fast", "small"] | Mapping[str, Literal["fast", "small"] | None] | None
         ) = None,
+        background: bool = True,
+        when_busy: Literal["wait", "skip", "coalesce"] = "wait",
+        metadata: Mapping[str, Any] | None = None,
+        endpoint: str | None = None,
+        profile: str | None = None,
+        hub_private: bool | None = True,
+        hub_wait: float = 60.0,
         max_shard_size: int | str = "5GB",
+        snapshot: Literal["lazy", "eager"] = "lazy",
+        when_full: Literal["raise", "prune", "pause"] = "raise",
+        notify: Callable[[str], object] | None = None,
     ) -> None:
         _arguments.check_policies(save, when_busy)
+        _arguments.check_hub(hub, hub_keep, revision, hub_wait)
+        _arguments.check_choice("snapshot", snapshot, ("lazy", "eager"))
+        _arguments.check_choice("when_full", when_full, ("raise", "prune", "pause"))
         storage = Storage(parse_size(max_shard_size), check_levels(compression))
         super().__init__(
             directory,
@@ -91,25 +127,33 @@ class CheckpointManager(Saving, Restoring):
             when_busy=when_busy,
             metadata=metadata,
             storage=storage,
+            snapshot=snapshot,
+            when_full=when_full,
+            notify=notify,
         )
+        target = Target(hub or "", revision, endpoint, profile, hub_private)
+        self._connect(target, hub_keep, self._keep, naming=self._naming.pattern)
+        self._begin_publishing(hub_wait)
         tell(save, "on_start")
 
     def close(self) -> None:
         """Finish the save under way and give memory back; the manager saves no more after it.
 
+        What is not published yet is waited for, `hub_wait` seconds at most.
+
         Raises:
             HflError: What went wrong with the save.
         """
-        if self._is_closed:
+        if self._is_closed or self._is_forked:  # the end of a fork is no end of the run
             return
         self._is_closed = True
         try:
             self.wait()
         finally:
             tell(self._save_policy, "on_close")
-            if self._saver is not None:
-                self._saver.close()
-            self._arena.release()
+            self._release()
+            if self._worker is not None:
+                self._worker.close()
 
     def __enter__(self) -> CheckpointManager:
         return self

@@ -37,7 +37,8 @@ class Restoring(Session):
         """Read states without touching a live object.
 
         Args:
-            which: ``"latest"``, ``"best:<metric>"``, a step, a name or label, or a `Checkpoint`.
+            which: ``"latest"``, ``"best:<metric>"``, a step, a name or label, a `Checkpoint`, or
+                ``"hf://me/run@branch/…"`` for one on the Hub.
             only: The components to read; None reads all.
             map_location: A device to copy the tensors to. None leaves them mapped from the files:
                 they are read when they are used, and writing to them does not reach the files.
@@ -51,6 +52,7 @@ class Restoring(Session):
             MissingComponentError: It lacks a component of `only`.
         """
         self.wait()
+        which = self._arrive(which)
         with selected(self._run, which, strict=False) as selection:
             available = list(selection.manifest.names)
             names = available if only is None else list(only)
@@ -99,6 +101,7 @@ class Restoring(Session):
         self.wait()
         kinds_of(components)
         remarks = self._remark()
+        which = self._arrive(which)
         with selected(self._run, which, strict=strict) as selection:
             checkpoint, manifest = selection.checkpoint, selection.manifest
             missing = _arguments.missing_components(

@@ -80,6 +80,11 @@ class Previous:
         self._documents: Dict[str, Mapping[str, Any]] = {}
         self._entries = {entry.path: entry for entry in manifest.files}
 
+    @property
+    def name(self) -> str:
+        """The checkpoint's name."""
+        return self._directory.name
+
     @classmethod
     def read(cls, directory: Path) -> Previous | None:
         """Look at a checkpoint; None when it is not there, or cannot be understood."""
@@ -108,6 +113,11 @@ class Previous:
             # The checkpoint before was deleted meanwhile, or is damaged: it is no source then.
             _log.debug("%s shares no files of %s: %r", self._directory.name, component, error)
         return None
+
+    def copy_of(self, file: TensorFile) -> TensorFile | None:
+        """Find the file with the same content, when an earlier checkpoint's is gone."""
+        same = self.file(file.entry.size, file.entry.xxh3)
+        return None if same is None else dataclasses.replace(file, path=same.path)
 
     def file(self, size: int, xxh3: str) -> TensorFile | None:
         """Find a file by its content."""

@@ -85,6 +85,7 @@ class RunDirectory:
     trash = property(lambda self: self.path / ".trash")
     quarantine = property(lambda self: self.path / ".quarantine")
     leases = property(lambda self: self.path / ".leases")
+    uploads = property(lambda self: self.path / ".uploads")
 
     def create(self) -> None:
         """Make the directory and its inner folders; existing ones stay."""
@@ -99,7 +100,7 @@ class RunDirectory:
         Raises:
             ConfigError: One of them is a symbolic link.
         """
-        for directory in (self.staging, self.trash, self.leases, self.quarantine):
+        for directory in (self.staging, self.trash, self.leases, self.quarantine, self.uploads):
             if directory.is_symlink():
                 raise ConfigError(
                     f"{str(directory)!r} is a symbolic link, and what lies behind it is not ours to remove.",

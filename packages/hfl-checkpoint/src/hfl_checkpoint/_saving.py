@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal, Mapping
+from typing import TYPE_CHECKING, Any, Callable, List, Literal, Mapping, Tuple
 
-from hfl_checkpoint import _arguments, _cleanup
+from hfl_checkpoint import _arguments, _cleanup, _endings
+from hfl_checkpoint._arena import Arena
 from hfl_checkpoint._components import capture
+from hfl_checkpoint._lazy import Deferrable
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._policies import SaveContext, SavePolicy, is_urgent, tell
 from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._reuse import Previous
 from hfl_checkpoint._session import Line, Session
-from hfl_checkpoint._snapshot import Arena
+from hfl_checkpoint._snapshot import Snapshot
+from hfl_checkpoint._space import Room, WhenFull, size_of
 from hfl_checkpoint._votes import absent_metrics
 from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
-from hfl_checkpoint.errors import CheckpointExistsError
+from hfl_checkpoint.errors import CheckpointExistsError, SnapshotChangedError
 from hfl_core import get_logger, translated_os_errors
 
 if TYPE_CHECKING:
     import os
 
-    from hfl_checkpoint._background import PendingCheckpoint
+    from hfl_checkpoint._background import BackgroundSaver, PendingCheckpoint
     from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan
     from hfl_checkpoint._component_files import Storage
     from hfl_checkpoint._protocol import TrainingStateLike
@@ -34,7 +39,7 @@ _log = get_logger(__name__)
 class Saving(Session):
     """The saving side of a checkpoint manager, whose arguments are described there."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the manager's
         self,
         directory: str | os.PathLike[str],
         *,
@@ -42,9 +47,12 @@ class Saving(Session):
         keep: KeepPolicy,
         naming: str | Naming,
         background: bool,
-        when_busy: Literal["wait", "skip"],
+        when_busy: Literal["wait", "skip", "coalesce"],
         metadata: Mapping[str, Any] | None,
         storage: Storage,
+        snapshot: Literal["lazy", "eager"],
+        when_full: WhenFull,
+        notify: Callable[[str], object] | None,
     ) -> None:
         super().__init__(directory, background=background)
         self._save_policy = save
@@ -52,8 +60,20 @@ class Saving(Session):
         self._naming = naming if isinstance(naming, Naming) else Naming(naming)
         self._when_busy = when_busy
         self._metadata = dict(metadata or {})
-        self._arena = Arena()
         self._storage = storage
+        self._description: str | None = None
+        self._is_lazy = snapshot == "lazy"
+        self._room = Room(self._run, keep, when_full, notify=notify)
+        # One is being written from; with "coalesce", another one may wait.
+        self._arenas = [Arena()]
+        self._waiting: Tuple[Snapshot, Arena] | None = None
+        self._owed: str | None = None
+        self._skipped: List[int] = []
+
+    @property
+    def skipped(self) -> Tuple[int, ...]:
+        """The steps that were due, or asked for, and not saved because the disk was too slow."""
+        return tuple(self._skipped)
 
     def save(
         self,
@@ -103,36 +123,102 @@ class Saving(Session):
         reason: str,
         components: Mapping[str, Any],
     ) -> Checkpoint | PendingCheckpoint:
-        self.wait()
-        if step == self._line.step:
-            raise CheckpointExistsError(
-                str(self._line.parent), step=step, directory=str(self._run.path)
-            )
+        if self._when_busy == "coalesce" and self._saver is not None:
+            self._saver.raise_error()
+        else:
+            self.wait()
+        self._refuse_twice(step)
         for name in self._storage.unknown(components):
             self._warn_once(
                 f"{name!r} is to be compressed, and no component is called so: {', '.join(components)}"
             )
-        captured = capture(components)
-        packed = pack_all(captured)
-        previous = self._previous_files()
-        draft = Draft(
-            step=step,
-            epoch=epoch,
-            metrics=as_numbers(metrics, self._warned),
-            reason=reason,
-            parent=self._line.parent,
-            components=captured,
-            tensors=packed,
-            shards=shard_all(captured, packed, self._storage, previous),
-            metadata=describe_run(self._metadata),
-            previous=previous,
-        )
-        run_id = self._attach()
-        tell(self._save_policy, "on_save", SaveContext(step, epoch, *self._previous, metrics))
-        if self._saver is None:
-            return self._commit(run_id, draft)
-        snapshot = draft.with_copies(self._arena.copy(draft.changeable))
-        return self._saver.start(step, lambda: self._commit(run_id, snapshot))
+        with _endings.termination_postponed():
+            captured = capture(components)
+            packed = pack_all(captured)
+            previous = self._previous_files()
+            draft = Draft(
+                step=step,
+                epoch=epoch,
+                metrics=as_numbers(metrics, self._warned),
+                reason=reason,
+                parent=None,  # known when its turn comes
+                components=captured,
+                tensors=packed,
+                shards=shard_all(captured, packed, self._storage, previous),
+                metadata=self._describe(),
+                previous=previous,
+            )
+            run_id = self._attach()
+            tell(self._save_policy, "on_save", SaveContext(step, epoch, *self._previous, metrics))
+            if self._saver is None:
+                return self._commit(run_id, draft)
+            return self._begin(self._saver, run_id, draft, components)
+
+    def _describe(self) -> str:
+        # Once: what runs is what was there when the run began, and asking takes longer than the snapshot.
+        if self._description is None:
+            self._description = describe_run(self._metadata)
+        return self._description
+
+    def _refuse_twice(self, step: int) -> None:
+        newest = self._saver.newest() if self._saver is not None else None
+        if newest is not None and newest.step == step:
+            newest.wait()
+            if newest.error() is None:  # else the step may be tried again
+                raise CheckpointExistsError(
+                    newest.result().name, step=step, directory=str(self._run.path)
+                )
+        if step == self._line.step:
+            raise CheckpointExistsError(
+                str(self._line.parent), step=step, directory=str(self._run.path)
+            )
+
+    def _begin(
+        self, saver: BackgroundSaver, run_id: str, draft: Draft, components: Mapping[str, Any]
+    ) -> PendingCheckpoint:
+        arena = self._free_arena(saver, draft.step)
+        deferrable = Deferrable(components if self._is_lazy else {})
+        snapshot = Snapshot.take(arena, draft.changeable, deferrable)
+        if saver.is_busy:
+            # The thread that would copy is writing, and the next optimizer step must not wait for that.
+            threading.Thread(target=snapshot.copy_beside, name="hfl-snapshot").start()
+
+        def write() -> Checkpoint:
+            if self._waiting is not None and self._waiting[0] is snapshot:
+                self._waiting = None
+            try:
+                try:
+                    snapshot.finish()
+                except SnapshotChangedError:
+                    self._is_lazy = (
+                        False  # once is enough to know that this program is not made for it
+                    )
+                    raise
+                return self._commit(run_id, draft.with_copies(snapshot.packed))
+            finally:
+                self._arenas.append(arena)
+
+        self._waiting = (snapshot, arena)
+        return saver.start(draft.step, write)
+
+    def _free_arena(self, saver: BackgroundSaver, newer: int) -> Arena:
+        """Memory for a snapshot; a save that waits for its turn gives up its own."""
+        waiting = self._waiting
+        withdrawn = saver.withdraw(newer)
+        if withdrawn is not None and waiting is not None:
+            snapshot, arena = waiting
+            snapshot.abandon()
+            self._arenas.append(arena)
+            self._skip(withdrawn.step, f"step {newer} takes its place")
+        return self._arenas.pop() if self._arenas else Arena()
+
+    def _skip(self, step: int, why: str) -> None:
+        self._skipped.append(step)
+        _log.warning("step %d is not saved: %s", step, why)
+
+    def _release(self) -> None:
+        for arena in self._arenas:
+            arena.release()
 
     def step(
         self, state: TrainingStateLike, /, **metrics: Any
@@ -150,8 +236,8 @@ class Saving(Session):
             HflError: As for `save`.
         """
         self._require_open()
-        if self._saver is not None:
-            self._saver.raise_error()
+        _endings.give_back_termination()
+        self._raise_error()
         previous, self._previous = self._previous, (state.step, state.epoch)
         if self._save_policy is None:
             self._warn_once(
@@ -159,24 +245,36 @@ class Saving(Session):
             )
             return None
         context = SaveContext(state.step, state.epoch, *previous, metrics)
-        reason = self._save_policy.should_save(context)
+        reason = self._save_policy.should_save(context) or self._owed
         if reason is None or state.step == self._line.step:
             return None
-        if (
-            self._when_busy == "skip"
-            and not is_urgent(reason)
-            and self._saver is not None
-            and self._saver.is_busy
-        ):
-            _log.warning("step %d is not saved: an earlier save is still being written", state.step)
-            self._previous = previous  # still due: the next step makes up for it
+        is_busy = self._saver is not None and self._saver.is_busy
+        if self._when_busy == "skip" and is_busy and not is_urgent(reason):
+            if self._owed is None:
+                self._skip(state.step, "an earlier save is still being written")
+            self._owed = reason  # the next step makes up for it
             return None
         saved = self.save(
             state.step, epoch=state.epoch, metrics=metrics, reason=reason, **state.components()
         )
+        self._owed = None
         if is_urgent(reason):
             self.wait()
         return saved
+
+    def _raise_error(self) -> None:
+        """Raise what went wrong with a save; one that a policy asked for and that can be made up for is."""
+        if self._saver is None:
+            return
+        try:
+            self._saver.raise_error()
+        except SnapshotChangedError as error:
+            _log.warning(
+                "%s From here on everything is copied before the training goes on, and the save is "
+                "made up for now.",
+                error,
+            )
+            self._owed = "interval"
 
     def clean(self, dry_run: bool = True) -> CleanupPlan:
         """Delete what the policy does not keep.
@@ -227,8 +325,18 @@ class Saving(Session):
 
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
         began = time.monotonic()
-        checkpoint = write_checkpoint(self._run, run_id, self._naming, draft)
+        parent, previous = self._line.parent, draft.previous
+        if (
+            previous is None or previous.name != parent
+        ):  # others were committed before its turn came
+            previous = self._previous_files()
+        draft = dataclasses.replace(draft, parent=parent, previous=previous)
+        self._room.look_ahead(size_of(draft), run_id)
+        checkpoint = self._room.make(
+            lambda: write_checkpoint(self._run, run_id, self._naming, draft), draft, run_id
+        )
         self._line = Line(run_id, checkpoint.name, draft.step)
+        self._committed(checkpoint)  # first: what waits to be published is not deleted
         tell(self._save_policy, "on_commit", time.monotonic() - began)
         try:
             self._warn_of_absent_metrics()

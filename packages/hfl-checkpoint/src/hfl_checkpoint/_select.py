@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Iterator, List, Tuple
 
+from hfl_checkpoint._checkpoint import Checkpoint
 from hfl_checkpoint._find import Which, find
 from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
 from hfl_checkpoint._verify import verify
@@ -15,7 +16,6 @@ from hfl_core import get_logger
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hfl_checkpoint._checkpoint import Checkpoint
     from hfl_checkpoint._run import RunDirectory
 
 _log = get_logger(__name__)
@@ -70,9 +70,11 @@ def _select(
     scan = run.scan()
     directory = str(run.path)
     if which != "latest":
+        # A checkpoint in hand is meant, whichever run it belongs to.
+        among = [*scan.foreign, *scan.checkpoints] if isinstance(which, Checkpoint) else None
         checkpoint = find(
             which,
-            scan.checkpoints,
+            scan.checkpoints if among is None else among,
             directory=directory,
             unreadable=dict(scan.unreadable),
             copies=scan.copies,

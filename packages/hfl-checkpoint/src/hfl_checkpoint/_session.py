@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from typing import TYPE_CHECKING, List
 
+from hfl_checkpoint import _endings
 from hfl_checkpoint._background import BackgroundSaver
 from hfl_checkpoint._catalog import Catalog
 from hfl_core import ConfigError, get_logger
 
 if TYPE_CHECKING:
-    import os
+    from hfl_checkpoint._checkpoint import Checkpoint
+    from hfl_checkpoint._find import Which
 
 _log = get_logger(__name__)
 
@@ -40,6 +43,7 @@ class Session(Catalog):
         self._previous: tuple[int, int | None] = (0, None)
         self._warned: set[str] = set()
         self._is_closed = False
+        self._process = os.getpid()
         self._turn = threading.RLock()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -52,8 +56,10 @@ class Session(Catalog):
             TimeoutError: It is still being written.
             HflError: What went wrong with it.
         """
+        self._require_own_process()
         if self._saver is not None:
             self._saver.wait(timeout)
+            _endings.give_back_termination()
 
     def settle(self) -> None:
         """Wait for the save under way."""
@@ -69,11 +75,32 @@ class Session(Catalog):
     def _after_restore(self) -> None:
         """Learn that training goes on from a checkpoint."""
 
+    def _committed(self, checkpoint: Checkpoint) -> None:
+        """Do what follows a commit, before anything is deleted; here, nothing."""
+
+    def _arrive(self, which: Which) -> Which:
+        """Bring a checkpoint here that lies elsewhere; here, all are where they are."""
+        return which
+
     def _warn_once(self, text: str, *, key: str | None = None) -> None:
         if (key or text) not in self._warned:
             self._warned.add(key or text)
             _log.warning("%s", text)
 
+    def _require_own_process(self) -> None:
+        if self._is_forked:
+            # The threads that save are the parent's, and so is the place in the order of commits.
+            raise ConfigError(
+                f"This checkpoint manager belongs to process {self._process}, and this is its fork "
+                f"{os.getpid()}.",
+                hint="Make a manager in the process that uses it.",
+            )
+
+    @property
+    def _is_forked(self) -> bool:
+        return os.getpid() != self._process
+
     def _require_open(self) -> None:
+        self._require_own_process()
         if self._is_closed:
             raise ConfigError("This checkpoint manager is closed.", hint="Make a new one.")

@@ -14,8 +14,12 @@ __all__ = ["checkpoint", "main"]
 # The module of each command, which holds it in its `COMMANDS`. It is imported when the command runs or
 # is described, so that no command pays for the imports of another.
 _MODULES: Dict[str, str] = {
+    "download": "_cli_hub",
     "list": "_cli_look",
+    "promote": "_cli_hub",
+    "push": "_cli_hub",
     "show": "_cli_look",
+    "upload": "_cli_hub",
     "verify": "_cli_verify",
 }
 

@@ -20,6 +20,8 @@ __all__ = [
     "CheckpointNotFoundError",
     "IncompleteModelError",
     "MissingComponentError",
+    "SaveSkippedError",
+    "SnapshotChangedError",
     "StateMismatchError",
     "UnknownTypeError",
     "UnsupportedFormatError",
@@ -174,6 +176,46 @@ class MissingComponentError(CheckpointError, IncompatibleStateError):
         self.name = name
         self.missing = tuple(missing)
         self.available = tuple(available)
+
+
+class SaveSkippedError(CheckpointError, ConflictError):
+    """A save that waited for an earlier one gave way to a newer one, as ``when_busy="coalesce"`` says.
+
+    Args:
+        step: The step that was not saved.
+        newer: The step that is saved in its place.
+    """
+
+    def __init__(self, step: int, *, newer: int) -> None:
+        super().__init__(
+            f"Step {step} was not saved: step {newer} took its place while both waited for an "
+            "earlier save.",
+            hint="Save less often, write to a faster disk, or pass when_busy='wait'.",
+        )
+        self.step = step
+        self.newer = newer
+
+
+class SnapshotChangedError(CheckpointError, ConflictError):
+    """Tensors were changed between the call that saves and the next optimizer step, by something else.
+
+    Parameters of a saved optimizer are copied while the training goes on; what a forward pass or an
+    optimizer does is taken care of. Nothing was committed: a checkpoint never mixes two moments.
+
+    Args:
+        tensors: Which, as they would be written in Python: ``"model['weight']"``.
+    """
+
+    def __init__(self, tensors: Sequence[str]) -> None:
+        shown = ", ".join(tensors[:3])
+        more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
+        super().__init__(
+            f"{shown}{more} changed after the call that saves and before the next optimizer step, "
+            "so the state of that moment was not saved.",
+            hint="Change parameters by hand before saving or after the next step, or pass "
+            "snapshot='eager' to CheckpointManager.",
+        )
+        self.tensors = tuple(tensors)
 
 
 class StateMismatchError(CheckpointError, IncompatibleStateError):

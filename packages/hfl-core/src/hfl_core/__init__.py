@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hfl_core._digest import Digest as Digest
     from hfl_core._digest import digest_file as digest_file
     from hfl_core._digest import new_digest as new_digest
+    from hfl_core._error_contract import check_errors as check_errors
     from hfl_core._files import Files as Files
     from hfl_core._files import FileWriter as FileWriter
     from hfl_core._files import read_secret as read_secret
@@ -66,6 +67,7 @@ _EXPORTS = {
     "Timer": "._timing",
     "ValidationError": ".errors",
     "configure_logging": "._log",
+    "check_errors": "._error_contract",
     "check_exports": "._lazy",
     "digest_file": "._digest",
     "get_logger": "._log",

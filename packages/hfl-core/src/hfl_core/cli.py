@@ -103,6 +103,7 @@ def main_for(command: click.Command) -> Callable[[], None]:
     """
 
     def main() -> None:
+        _open_closed_streams()
         state = SharedState()
         state.is_debug = os.environ.get("HFL_DEBUG", "").lower() not in {"", "0", "false", "no"}
         _tolerate_narrow_encodings()
@@ -203,6 +204,14 @@ def _reader_left() -> bool:
     except (OSError, ValueError):
         return False
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+
+
+def _open_closed_streams() -> None:
+    """Replace what the caller closed (`>&-`), or the first file that is opened takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115  # until the end
+            setattr(sys, name, stream)
 
 
 def _tolerate_narrow_encodings() -> None:

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from hfl_localhub._identity import Identity
     from hfl_localhub._repos import Repo
 
-__all__ = ["Access", "authenticate", "check_content", "check_repo", "is_visible"]
+__all__ = [
+    "Access",
+    "authenticate",
+    "can_read_content",
+    "check_content",
+    "check_namespace",
+    "check_repo",
+    "is_visible",
+]
 
 Access = Literal["read", "contribute", "write", "admin"]
 
@@ -108,14 +116,22 @@ def check_content(repo: Repo, identity: Identity | None) -> None:
     Raises:
         HubError: 401 or 403 with ``GatedRepo``.
     """
+    if not _passes_gate(repo, identity):
+        raise gated(repo.id, is_anonymous=identity is None)
+
+
+def can_read_content(repo: Repo, identity: Identity | None) -> bool:
+    """Whether somebody may read a repository's files."""
+    return is_visible(repo, identity) and _passes_gate(repo, identity)
+
+
+def _passes_gate(repo: Repo, identity: Identity | None) -> bool:
     if not repo.settings.gated:
-        return
-    if identity is not None:
-        if identity.can_read(repo.namespace, repo.name):
-            return
-        if dict(repo.settings.access).get(identity.name) == "accepted":
-            return
-    raise gated(repo.id, is_anonymous=identity is None)
+        return True
+    if identity is None:
+        return False
+    is_accepted = dict(repo.settings.access).get(identity.name) == "accepted"
+    return is_accepted or identity.can_read(repo.namespace, repo.name)
 
 
 def _may(identity: Identity, namespace: str, name: str, access: Access) -> bool:

@@ -76,6 +76,8 @@ class HubApp:
 
         async def noting_send(message: Message) -> None:
             nonlocal started
+            if not started:  # a refusal that the rest of the body is not needed for
+                await receive.drain(_MOST_IGNORED)
             started = True
             await send(message)
 
@@ -137,7 +139,7 @@ def refusal(error: HubError) -> Response:
     # What may not be in a header goes out as question marks, the body has it right.
     words = " ".join(error.message.split())
     message = "".join(character if " " <= character <= "~" else "?" for character in words)
-    headers = {"X-Error-Message": message[:500], **error.headers}
+    headers = {"X-Error-Message": message[:500].rstrip(), **error.headers}
     if error.code is not None:
         headers["X-Error-Code"] = error.code
     return answer({"error": error.message, **error.body}, error.status, headers)

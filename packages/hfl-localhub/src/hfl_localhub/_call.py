@@ -21,17 +21,25 @@ if TYPE_CHECKING:
     from hfl_localhub._identity import Identity
     from hfl_localhub._services import Services
 
-__all__ = ["Call", "answer", "quoted"]
+__all__ = ["Call", "answer", "as_number", "quoted"]
+
+_LONGEST_NUMBER = 16
 
 Result = TypeVar("Result")
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON response."""
-    content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    # Escaped, because what a client sent may hold halves of characters, which UTF-8 cannot say.
+    content = json.dumps(value, separators=(",", ":")).encode("ascii")
     return Response(content, status, headers, media_type="application/json")
+
+
+def as_number(text: str) -> int | None:
+    """Return the number that a text is, or None when it is none or absurdly long."""
+    if not text.isascii() or not text.isdigit() or len(text) >= _LONGEST_NUMBER:
+        return None
+    return int(text)
 
 
 def quoted(text: str) -> str:
@@ -98,16 +106,16 @@ class Call:
     def position(self, name: str) -> int:
         """Return a query value that says where to go on; 0 when it is absent or says nothing."""
         text = self.one(name) or "0"
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+        return as_number(text) or 0
 
     def limit(self, default: int, most: int) -> int:
         """Return the ``limit`` that was asked for, within bounds."""
         text = self.one("limit")
         if text is None or text == "":
             return default
-        if not text.isascii() or not text.isdigit() or int(text) < 1:
+        if not text.isascii() or not text.isdigit() or not text.strip("0"):
             raise bad_request(f"limit has to be a positive number, not {text!r}.")
-        return min(int(text), most) if len(text) < 20 else most
+        return min(int(text), most) if len(text) < _LONGEST_NUMBER else most
 
     @functools.cached_property
     def json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from hfl_localhub import _discussions
-from hfl_localhub._call import Call, answer
+from hfl_localhub._call import Call, answer, as_number
 from hfl_localhub._commits import land, read_proposal
 from hfl_localhub._routing import Router
 
@@ -50,8 +50,8 @@ def commit(call: Call) -> Response:
 def _is_own(call: Call) -> bool:
     """Whether the revision is a pull request of who asks: the author may go on with it."""
     revision = call.params["rev"]
-    number = revision[len("refs/pr/") :]
-    if not revision.startswith("refs/pr/") or not (number.isascii() and number.isdigit()):
+    number = as_number(revision[len("refs/pr/") :])
+    if not revision.startswith("refs/pr/") or number is None:
         return False
-    found = _discussions.load(call.repo("contribute"), int(number))
+    found = _discussions.load(call.repo("contribute"), number)
     return found is not None and found["author"]["name"] == call.signed_in().name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Collection, Optional
 
 from hfl_localhub._store import BlobStore
 
@@ -31,6 +31,10 @@ def _holds_nothing(*_: object) -> bool:
     return False
 
 
+def _no_bucket_to_record(bucket_id: str, xet_hashes: Collection[str]) -> None:
+    """Stand in until the buckets are there."""
+
+
 @dataclasses.dataclass
 class HubContext:
     """What every route may use.
@@ -55,6 +59,10 @@ class HubContext:
         xet_hash: The Xet hash of a blob, by its sha256, if it is known.
         holds: ``holds(repo_type, repo_id, xet_hash, sha256)`` says whether a repository (in any
             revision) or a bucket has a file; the sha256 is None where it is not known.
+        record_bucket_upload: ``record_bucket_upload(bucket_id, xet_hashes)`` notes that files were
+            uploaded for a bucket, which lets a batch there name them.
+        can_read_blob: ``can_read_blob(request, sha256)`` says whether who asks may read a blob
+            in some repository.
     """
 
     root: Path
@@ -68,3 +76,5 @@ class HubContext:
     record_upload: Callable[[str, str, str], None] = _nothing_to_record
     xet_hash: Callable[[str], Optional[str]] = _no_xet_hash
     holds: Callable[[str, str, str, Optional[str]], bool] = _holds_nothing
+    record_bucket_upload: Callable[[str, Collection[str]], None] = _no_bucket_to_record
+    can_read_blob: Callable[[Request, str], bool] = _holds_nothing

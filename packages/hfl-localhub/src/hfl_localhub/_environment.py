@@ -16,6 +16,10 @@ REMOVED = (
     "HF_TOKEN",
     "HUGGING_FACE_HUB_TOKEN",
     "HUGGINGFACE_HUB_TOKEN",
+    # Those of this project come before HF_ENDPOINT and the token file.
+    "HFL_ENDPOINT",
+    "HFL_PROFILE",
+    "HFL_OFFLINE",
     "HF_OIDC_RESOURCE",
     "HF_OIDC_ID_TOKEN",
     "HUGGINGFACE_CO_STAGING",  # would win over HF_ENDPOINT

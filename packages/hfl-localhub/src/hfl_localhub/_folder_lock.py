@@ -28,12 +28,11 @@ class FolderLock:
         self._file: IO[str] | None = None
 
     def acquire(self) -> None:
-        """Take it.
+        """Take it. The folder exists.
 
         Raises:
             ConflictError: Another Hub has it.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a+")
         if fcntl is not None:
             try:

@@ -10,10 +10,9 @@ from hfl_localhub._cards import card_data, tags_of
 from hfl_localhub._entries import blob_facts, file_facts, isoformat
 from hfl_localhub._git import GitSession
 from hfl_localhub._repos import Repo
-from hfl_localhub._store import BlobStore
 from hfl_localhub._weighted_cache import WeightedCache
 
-__all__ = ["Summary", "describe_repo", "siblings", "summary", "used_storage"]
+__all__ = ["Summary", "describe_repo", "siblings", "summary"]
 
 _LARGEST_CARD = 2 * 1024**2
 
@@ -80,11 +79,6 @@ def _config(text: str) -> dict[str, Any]:
     if not isinstance(found.get("model_type", ""), str):
         del found["model_type"]
     return found
-
-
-def used_storage(repo: Repo, blobs: BlobStore) -> int:
-    """Return the bytes of a repository's large files, each counted once, whatever refers to it."""
-    return sum(record.size for record in repo.lfs.committed() if blobs.has(record.sha256))
 
 
 def siblings(repo: Repo, git: GitSession, commit: str, *, with_blobs: bool) -> list[dict[str, Any]]:

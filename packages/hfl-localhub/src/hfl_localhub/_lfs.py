@@ -45,7 +45,9 @@ def batch(call: Call) -> Response:
     if not isinstance(objects, list) or len(objects) > _MOST_OBJECTS:
         raise bad_request(f"objects has to be a list of at most {_MOST_OBJECTS} objects.")
     offered = call.json.get("transfers") or ["basic"]
-    use_parts = is_upload and isinstance(offered, list) and "multipart" in offered
+    if not isinstance(offered, list):
+        raise bad_request("transfers has to be a list.")
+    use_parts = is_upload and "multipart" in offered
     described = [_object(call, repo, operation, item, use_parts=use_parts) for item in objects]
     if is_upload and "xet" in offered:
         transfer = "xet"  # before huggingface_hub 1.0 the client uses Xet when told so here

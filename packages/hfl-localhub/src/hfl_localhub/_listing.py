@@ -10,9 +10,10 @@ from hfl_localhub._access import is_visible
 from hfl_localhub._call import Call, answer
 from hfl_localhub._entries import isoformat
 from hfl_localhub._errors import bad_request
-from hfl_localhub._info import Summary, describe_repo, siblings, summary, used_storage
+from hfl_localhub._info import Summary, describe_repo, siblings, summary
 from hfl_localhub._repos import Repo
 from hfl_localhub._routing import Router
+from hfl_localhub._storage import storage_of_repo
 
 __all__ = ["add_routes"]
 
@@ -51,7 +52,7 @@ def info(call: Call) -> Response:
         if not wanted or "siblings" in wanted:
             shown["siblings"] = siblings(repo, git, commit, with_blobs=call.flag("blobs"))
     if not wanted or "usedStorage" in wanted:
-        shown["usedStorage"] = used_storage(repo, call.hub.blobs)
+        shown["usedStorage"] = storage_of_repo(repo, call.hub.blobs)
     if call.flag("securityStatus"):
         shown["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
     if wanted:
@@ -97,21 +98,24 @@ def _rank(by: str, repo: Repo, state: Summary) -> Any:
 
 
 def own_repositories(call: Call) -> Response:
-    """List the repositories of the user or an organization, with the storage that they use."""
+    """List the repositories and buckets of the user or an organization, with their storage."""
     identity = call.signed_in()
     namespace = call.params.get("org") or identity.name
-    shown = [
+    shown: list[dict[str, Any]] = [
         {
             "id": repo.id,
             "type": repo.type,
             "updatedAt": _updated(repo),
             "visibility": repo.settings.visibility,
-            "storage": used_storage(repo, call.hub.blobs),
-            "storagePercent": 0,
+            "storage": storage_of_repo(repo, call.hub.blobs),
         }
         for repo in sorted(call.hub.repos, key=lambda repo: repo.id)
         if repo.namespace == namespace and is_visible(repo, identity)
     ]
+    shown += call.hub.buckets.storage(identity, namespace)
+    total = sum(item["storage"] for item in shown)
+    for item in shown:
+        item["storagePercent"] = 100 * item["storage"] / total if total else 0
     return answer(shown)
 
 

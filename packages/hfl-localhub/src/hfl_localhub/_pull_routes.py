@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from hfl_localhub import _discussions
 from hfl_localhub._access import check_repo
-from hfl_localhub._call import Call, answer
+from hfl_localhub._call import Call, answer, as_number
 from hfl_localhub._errors import HubError, bad_request, conflict, forbidden
 from hfl_localhub._git import GitSession
 from hfl_localhub._merge import diff_text, merge
@@ -219,7 +219,8 @@ def _set_status(discussion: dict[str, Any], status: str, author: str, text: str)
 
 def _find(call: Call, repo: Repo) -> dict[str, Any]:
     text = call.params["number"]
-    found = _discussions.load(repo, int(text)) if text.isascii() and text.isdigit() else None
+    number = as_number(text)
+    found = _discussions.load(repo, number) if number is not None else None
     if found is None:
         raise HubError(404, f"There is no discussion {text}.", code="DiscussionNotFound")
     return found

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
 from hfl_core.errors import NotFoundError
 from hfl_localhub._folder_lock import FolderLock
+from hfl_localhub._root_folder import OURS
 
 __all__ = ["ResetPlan", "plan_reset"]
-
-# ``hub.json`` last: as long as it is there, a reset that was interrupted can be repeated.
-_OURS = (
-    "blobs",
-    "buckets",
-    "client",
-    "repos",
-    "staging",
-    "tmp",
-    "uploads",
-    "xet",
-    "accounts.json",
-    "redirects.json",
-    "running.json",
-    "hub.json",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +38,7 @@ class ResetPlan:
         lock = FolderLock(self.root)
         lock.acquire()
         try:
-            for name in _OURS:
+            for name in OURS:
                 path = self.root / name
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
@@ -72,8 +58,8 @@ def plan_reset(root: Path) -> ResetPlan:
     Raises:
         NotFoundError: The folder holds no Hub.
     """
-    if not (root / "hub.json").is_file():
+    if not os.path.isfile(root / "hub.json"):  # noqa: PTH113  # False whatever is wrong with it
         raise NotFoundError(f"{root} holds no local Hub.", hint="Name its folder with --root.")
-    files = (path for name in _OURS for path in [root / name, *(root / name).rglob("*")])
+    files = (path for name in OURS for path in [root / name, *(root / name).rglob("*")])
     size = sum(path.lstat().st_size for path in files if path.is_file())
     return ResetPlan(root, len(list(root.glob("repos/*/*/*/repo.json"))), size)

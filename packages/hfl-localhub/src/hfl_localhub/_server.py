@@ -13,12 +13,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from hfl_core.errors import ConfigError, ConflictError, HflError
-from hfl_localhub._durable import write_bytes
+from hfl_localhub._client_home import write_token
 from hfl_localhub._environment import client_environment, client_settings
 from hfl_localhub._faults import Faults
 from hfl_localhub._folder_lock import FolderLock
 from hfl_localhub._requests import RequestLog
+from hfl_localhub._root_folder import as_root, make_root
 from hfl_localhub._services import Options, Services, open_services
+from hfl_localhub._storage import storage_of_hub
 
 if TYPE_CHECKING:
     from hfl_localhub._accounts import Orgs, Scopes
@@ -49,7 +51,8 @@ class LocalHub:
         requests: What arrived.
 
     Raises:
-        ConfigError: The address can be reached from elsewhere and ``allow_remote`` is not set.
+        ConfigError: The address can be reached from elsewhere and ``allow_remote`` is not set; or
+            no folder can be called ``root``.
 
     Example:
         >>> with LocalHub() as hub:
@@ -76,7 +79,9 @@ class LocalHub:
                 hint="Allow it with allow_remote=True (--allow-remote) if they may see everything.",
             )
         self._temporary = tempfile.TemporaryDirectory(prefix="hfl-hub-") if root is None else None
-        self.root = Path(self._temporary.name if root is None and self._temporary else root or "")
+        self.root = as_root(
+            self._temporary.name if root is None and self._temporary else root or ""
+        )
         self.faults = Faults(clock)
         self.requests = RequestLog()
         self._host = host
@@ -98,6 +103,9 @@ class LocalHub:
 
         Raises:
             ConflictError: The port is taken, another Hub uses the folder, or this one runs.
+            ConfigError: The folder can't be made, or is that of something else.
+            PermissionDeniedError: The folder may not be made or written to.
+            DiskSpaceError: The disk is full.
         """
         from hfl_localhub._app import HubApp
         from hfl_localhub._edge import Edge
@@ -105,8 +113,12 @@ class LocalHub:
 
         if self._running is not None:
             raise ConflictError(f"The local Hub is running already, at {self.endpoint}.")
-        services = self._services()
         listener = _listen(self._host, self._port)
+        try:
+            services = self._services()
+        except BaseException:
+            listener.close()
+            raise
         self._port = listener.getsockname()[1]
         connections = Connections()
         app = Edge(HubApp(services), self.requests, self.faults, connections)
@@ -222,15 +234,18 @@ class LocalHub:
 
     def log_in(self, token: str) -> None:
         """Put a token where the clients of this Hub look for it (``HF_TOKEN_PATH``)."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        write_bytes(self.home / "token", token.encode(), mode=0o600)
+        write_token(self.home, token)
 
     def used_storage(self) -> int:
-        """Return the bytes that large files take on the disk, each counted once."""
-        return self._services().blobs.used()
+        """Return the bytes of the large files in all repositories and buckets.
+
+        What is the same counts once: files everywhere, and chunks of what came through Xet.
+        """
+        return storage_of_hub(self._services())
 
     def _services(self) -> Services:
         if self._open is None:
+            make_root(self.root)
             self._folder_lock.acquire()
             try:
                 self._open = open_services(

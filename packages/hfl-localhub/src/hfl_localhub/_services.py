@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Iterable, Optional
 
 from hfl_core.errors import ConfigError
-from hfl_localhub._access import Access, authenticate, check_content, check_repo
+from hfl_localhub._access import (
+    Access,
+    authenticate,
+    can_read_content,
+    check_content,
+    check_repo,
+)
 from hfl_localhub._accounts import Accounts
 from hfl_localhub._buckets import BucketRegister, BucketRoutes
 from hfl_localhub._context import HubContext
@@ -89,6 +95,7 @@ class Services:
             deleted: The sha256 of files that go whatever their age.
             grace: What else was uploaded in the last so many seconds stays.
         """
+        self.buckets.register.forget_uploads(self.context.signer.clock() - grace)
         return self.xet.collect_garbage(
             live_xet_hashes=self.buckets.register.live_xet_hashes(),
             live_sha256s={sha256 for repo in self.repos for sha256 in repo.lfs.digests()},
@@ -111,18 +118,8 @@ def open_services(  # the parts that outlive a restart come from outside
     faults: Faults,
     requests: RequestLog,
 ) -> Services:
-    """Open a Hub's folder, made if need be, and throw away what a kill left half-done."""
-    root.mkdir(parents=True, exist_ok=True)
-    state_path = root / "hub.json"
-    state = read_json(state_path)
-    if state is None:
-        state = {"format": _FORMAT, "key": secrets.token_hex(32)}
-        write_json(state_path, state, mode=0o600)
-    if state["format"] != _FORMAT:
-        raise ConfigError(
-            f"{root} was written in format {state['format']}, this version reads {_FORMAT}.",
-            hint="Use the newer version of hfl-localhub, or another folder.",
-        )
+    """Open a Hub's folder and throw away what a kill left half-done."""
+    key = _key(root)
     accounts = Accounts(root / "accounts.json", clock)
     repos = Repositories(root)
     blobs = BlobStore(root)
@@ -145,6 +142,10 @@ def open_services(  # the parts that outlive a restart come from outside
             check_content(repo, identity)
         return identity
 
+    def can_read_blob(request: Request, sha256: str) -> bool:
+        identity = authenticate_request(request)
+        return any(can_read_content(repo, identity) for repo in repos.holders(sha256))
+
     def record_upload(repo_type: str, repo_id: str, sha256: str) -> None:
         namespace, _, name = repo_id.partition("/")
         key = (repo_type, namespace, name)
@@ -158,18 +159,41 @@ def open_services(  # the parts that outlive a restart come from outside
         endpoint=endpoint,
         authenticate=authenticate_request,
         authorize=authorize,
-        signer=Signer(bytes.fromhex(state["key"]), clock),
+        signer=Signer(key, clock),
         faults=faults,
         requests=requests,
         record_upload=record_upload,
+        can_read_blob=can_read_blob,
     )
     xet = XetService(context)
     context.xet_hash = xet.xet_hash
     buckets = BucketRoutes(context, xet, BucketRegister(root / "buckets" / "register.sqlite"))
     context.holds = functools.partial(_holds, repos, buckets)
+    context.record_bucket_upload = buckets.record_upload
     services = Services(root, context, accounts, repos, options, xet, buckets)
     services.collect_garbage()
     return services
+
+
+def _key(root: Path) -> bytes:
+    """Return the key that signs URLs, which a new Hub makes. The folder is a Hub's from then on."""
+    path = root / "hub.json"
+    try:
+        state = read_json(path)
+        if state is None:
+            state = {"format": _FORMAT, "key": secrets.token_hex(32)}
+            write_json(path, state, mode=0o600)
+        found, key = state["format"], bytes.fromhex(state["key"])
+    except (ValueError, TypeError, LookupError) as error:
+        raise ConfigError(
+            f"{path} was not written by a local Hub.", hint="Use another folder."
+        ) from error
+    if found != _FORMAT:
+        raise ConfigError(
+            f"{root} was written in format {found}, this version reads {_FORMAT}.",
+            hint="Use the newer version of hfl-localhub, or another folder.",
+        )
+    return key
 
 
 def _holds(

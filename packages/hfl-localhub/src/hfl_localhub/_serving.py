@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import threading
@@ -13,6 +14,7 @@ from typing import Callable, Iterator, Optional, Sequence
 import platformdirs
 
 from hfl_core.errors import NotFoundError
+from hfl_localhub._client_home import read_token, read_tokens, write_tokens
 from hfl_localhub._durable import read_json, write_json
 from hfl_localhub._environment import REMOVED, client_settings
 from hfl_localhub._folder_lock import FolderLock
@@ -33,7 +35,7 @@ def serve_until_stopped(
     *,
     host: str,
     port: int,
-    user: str,
+    users: Sequence[str],
     orgs: Sequence[str],
     allow_remote: bool,
     say: Callable[[str], None],
@@ -44,18 +46,19 @@ def serve_until_stopped(
         root: The Hub's folder.
         host: The address.
         port: The port.
-        user: The user whose token the Hub's clients find.
-        orgs: The organizations of that user.
+        users: Whose tokens the Hub's clients find; the first is who they are.
+        orgs: The organizations of these users.
         allow_remote: Whether the address may be one that others can reach.
         say: Tells the person at the terminal.
     """
     hub = LocalHub(root, port, host=host, allow_remote=allow_remote)
     with _stop_signals() as stopped, hub:
-        _sign_in(hub, user, orgs)
+        _sign_in(hub, users, orgs)
         marker = hub.root / _MARKER
         write_json(marker, {"endpoint": hub.endpoint})
-        say(f"Serving {hub.root} at {hub.endpoint} for the user {user!r}.")
-        say(f'In another shell: eval "$(hfl hub env --root {shlex.quote(str(hub.root))})"')
+        named = " and ".join(repr(user) for user in users)
+        say(f"Serving {hub.root} at {hub.endpoint} for {named}.")
+        say(f'In another shell: eval "$(hfl hub env{root_option(hub.root)})"')
         say("Press Ctrl-C to stop.")
         try:
             stopped.wait()
@@ -64,12 +67,28 @@ def serve_until_stopped(
     say("Stopped. Everything is kept.")
 
 
-def _sign_in(hub: LocalHub, user: str, orgs: Sequence[str]) -> None:
-    """Keep the token of the last time if it is still that user's; else make one."""
-    path = hub.home / "token"
-    known = hub.user_of(path.read_text().strip()) if path.is_file() else None
-    if known != user or orgs:
-        hub.log_in(hub.create_user(user, orgs=orgs))
+def _sign_in(hub: LocalHub, users: Sequence[str], orgs: Sequence[str]) -> None:
+    """Keep the tokens of the last time if they are still these users'; else make new ones."""
+    stored = read_tokens(hub.home)
+    active = read_token(hub.home)
+    tokens: dict[str, str] = {}
+    for user in users:
+        known = [each for each in (active, stored.get(user)) if each and hub.user_of(each) == user]
+        tokens[user] = known[0] if known and not orgs else hub.create_user(user, orgs=orgs)
+    owners = {name: hub.user_of(token) for name, token in {**stored, **tokens}.items()}
+    accounts = {name: owner for name, owner in owners.items() if owner is not None}
+    write_tokens(hub.home, tokens, endpoint=hub.endpoint, accounts=accounts)
+    hub.log_in(tokens[users[0]])
+
+
+def root_option(root: Path) -> str:
+    """Return what to add to a command so that it means this Hub: nothing for the default one."""
+    if root == default_root():
+        return ""
+    try:  # what is said shows no home folder, and a shell expands ~ only outside of quotes
+        return f" --root ~/{shlex.quote(str(root.relative_to(Path.home())))}"
+    except ValueError:
+        return f" --root {shlex.quote(str(root))}"
 
 
 @contextlib.contextmanager
@@ -93,10 +112,11 @@ def shell_exports(root: Path) -> str:
     Raises:
         NotFoundError: None does.
     """
-    marker = read_json(root / _MARKER)
+    is_there = os.path.isfile(root / _MARKER)  # noqa: PTH113  # False whatever is wrong with it
+    marker = read_json(root / _MARKER) if is_there else None
     if marker is None or not FolderLock(root).is_held():
         raise NotFoundError(
-            f"No local Hub is serving {root}.", hint=f"Start one: hfl hub serve --root {root}"
+            f"No local Hub is serving {root}.", hint=f"Start one: hfl hub serve{root_option(root)}"
         )
     exports = client_settings(marker["endpoint"], (root / "client").resolve())
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]

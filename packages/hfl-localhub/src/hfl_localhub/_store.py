@@ -123,10 +123,6 @@ class BlobStore:
         for leftover in self._tmp.iterdir():
             leftover.unlink()
 
-    def used(self) -> int:
-        """Return the bytes that all blobs take, each counted once."""
-        return sum(entry.stat().st_size for entry in self._blobs.glob("*/*"))
-
 
 class BlobWriter:
     """Takes a blob's bytes, hashing as they are written. Leaving without ``commit`` removes them."""

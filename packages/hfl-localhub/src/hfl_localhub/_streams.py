@@ -1,7 +1,7 @@
 """Bodies that are too large for memory, in both directions.
 
-Chunks of 1 MiB move between the network and a thread that reads or writes the disk; while one is
-on the disk the next is on the wire.
+Chunks move between the network and a thread that reads or writes the disk; while one is on the
+disk the next is on the wire.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK", "FileSlice", "Intake", "receive_into"]
 
 CHUNK = 1024 * 1024
+# On the way out three pieces per client are in memory: one each with the disk, with the next step,
+# and with the socket. A client that does not read keeps them there; larger ones are no faster.
+_PIECE = 256 * 1024
 
 
 class Intake:
@@ -143,14 +146,16 @@ class FileSlice(Response):
                 return
             file.seek(self._start)
             left = self._length
-            reading = asyncio.ensure_future(to_thread.run_sync(file.read, min(CHUNK, left)))
+            reading = asyncio.ensure_future(to_thread.run_sync(file.read, min(_PIECE, left)))
             try:
                 while left:
                     data = await reading
                     if not data:
                         raise ClientDisconnect  # the file shrank: cut the connection short
                     left -= len(data)
-                    reading = asyncio.ensure_future(to_thread.run_sync(file.read, min(CHUNK, left)))
+                    reading = asyncio.ensure_future(
+                        to_thread.run_sync(file.read, min(_PIECE, left))
+                    )
                     await send({"type": "http.response.body", "body": data, "more_body": left > 0})
             finally:
                 await asyncio.wait([reading])

@@ -12,10 +12,19 @@ from hfl_core.cli import Output, main_for
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+class _RootFolder(click.Path):
+    """A folder's path that is not empty: pathlib takes that for the current one."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        from hfl_localhub._root_folder import as_root
+
+        return super().convert(as_root(value), param, ctx)
+
+
 def _root_option(function: _Function) -> _Function:
     return click.option(
         "--root",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=_RootFolder(file_okay=False, path_type=Path),
         envvar="HFL_HUB_ROOT",
         help="The folder that holds everything. [default: in the user's data folder]",
     )(function)
@@ -38,18 +47,24 @@ def hub() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--user",
-    "user",
-    default="local",
+    "users",
+    multiple=True,
+    default=("local",),
     show_default=True,
-    help="The user that `hfl hub env` signs in as, made if need be.",
+    help="A user, made if need be; repeatable. `hfl hub env` signs in as the first.",
 )
-@click.option("--org", "orgs", multiple=True, help="An organization that the user belongs to.")
+@click.option("--org", "orgs", multiple=True, help="An organization of these users; repeatable.")
 @click.option(
     "--allow-remote", is_flag=True, help="Accept an address that other machines can reach."
 )
 def serve(
-    root: Optional[Path], port: int, host: str, user: str, orgs: Tuple[str, ...], allow_remote: bool
-) -> None:  # fmt: skip
+    root: Optional[Path],
+    port: int,
+    host: str,
+    users: Tuple[str, ...],
+    orgs: Tuple[str, ...],
+    allow_remote: bool,
+) -> None:
     """Serve until Ctrl-C.
 
     Everything is kept in the folder: stop and start as you like.
@@ -57,7 +72,8 @@ def serve(
     \b
     Examples:
       hfl hub serve
-      hfl hub serve --root /scratch/hub --port 9000 --user ann --org lab
+      hfl hub serve --user ann --user bob --org lab
+      hfl hub serve --root /scratch/hub --port 9000
     """
     from hfl_localhub._serving import serve_until_stopped
 
@@ -68,7 +84,7 @@ def serve(
             " network can read tokens and files. Use it where everybody may see everything."
         )
     serve_until_stopped(
-        _root(root), host=host, port=port, user=user, orgs=orgs, allow_remote=allow_remote,
+        _root(root), host=host, port=port, users=users, orgs=orgs, allow_remote=allow_remote,
         say=output.note,
     )  # fmt: skip
 
@@ -106,7 +122,8 @@ def reset(root: Optional[Path], dry_run: bool, yes: bool) -> None:
 
     output, folder = Output(), _root(root)
     plan = plan_reset(folder)
-    what = f"{plan.repositories} repositories and {human_bytes(plan.size)} in {folder}"
+    plural = "y" if plan.repositories == 1 else "ies"
+    what = f"{plan.repositories} repositor{plural} and {human_bytes(plan.size)} in {folder}"
     if dry_run:
         output.note(f"Would delete {what}.")
         return

@@ -150,3 +150,10 @@ def client(tmp_path):
         return result if not check else json.loads(result.stdout or "null")
 
     return run
+
+
+@pytest.fixture
+def store(tmp_path):
+    from own_store import Store
+
+    return Store(tmp_path)

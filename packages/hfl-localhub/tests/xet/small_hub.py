@@ -114,6 +114,7 @@ def create_app(root, endpoint, clock=None):
         return repo_type != "bucket" or buckets.holds(*repo_id.split("/"), xet_hash)
 
     context.holds = holds
+    context.record_bucket_upload = buckets.record_upload
     routes += [*buckets.routes(), Route("/api/repos/move", move, methods=["POST"])]
     app = Starlette(routes=routes, exception_handlers={HubError: refuse})
     app.state.service = service

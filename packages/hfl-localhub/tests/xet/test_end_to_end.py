@@ -284,6 +284,46 @@ def test_a_bucket_is_used_by_api_file_system_and_command(hub, tmp_path):
     assert (result.returncode, result.stdout.split()) == (0, ["x/sub/two"]), result.stderr
 
 
+@needs_2
+def test_one_file_goes_to_a_repository_and_to_buckets_of_several_people(hub, tmp_path):
+    (tmp_path / "w.bin").write_bytes(random_bytes(21, 300_000))
+    upload = """
+        import json, sys
+        from huggingface_hub import HfApi
+        api = HfApi()
+        name = api.whoami()["name"]
+        for number in range(2):
+            api.create_bucket(f"{name}/same-{number}", private=True)
+            api.batch_bucket_files(f"{name}/same-{number}", add=[(sys.argv[1], "w.bin")])
+        api.create_repo(f"{name}/same", private=True, exist_ok=True)
+        api.upload_file(path_or_fileobj=sys.argv[1], path_in_repo="w.bin", repo_id=f"{name}/same")
+        api.batch_bucket_files(f"{name}/same-0", add=[(sys.argv[1], "again.bin")])
+        api.download_bucket_files(f"{name}/same-0", [("again.bin", sys.argv[1] + name)])
+        print(json.dumps(api.bucket_info(f"{name}/same-0").total_files))
+        """
+    before = hub.used_storage()
+    for user in ("cleo", "dora"):
+        assert run(hub, hub.create_user(user), upload, tmp_path / "w.bin") == 2
+        assert (tmp_path / f"w.bin{user}").read_bytes() == random_bytes(21, 300_000)
+    assert hub.used_storage() - before == 300_000  # whoever has it, and however it is kept
+    listed = run(
+        hub,
+        hub.create_user("dora"),
+        """
+        import json
+        from huggingface_hub import HfApi
+        listed = HfApi().list_user_repos()
+        print(json.dumps([[r.type, r.id, r.visibility, r.storage, r.storage_percent] for r in listed]))
+        """,
+    )
+    third = pytest.approx(100 / 3)
+    assert listed == [
+        ["model", "dora/same", "private", 300_000, third],
+        ["bucket", "dora/same-0", "private", 300_000, third],
+        ["bucket", "dora/same-1", "private", 300_000, third],
+    ]
+
+
 def test_a_client_uploads_again_what_the_hub_has_removed(tmp_path):
     """Clients remember for weeks what a store has; they have to learn that it is gone."""
     now = [time.time()]
@@ -367,13 +407,18 @@ def test_a_token_of_one_repository_reads_no_file_of_another(hub):
         "sourceRepoType": "model",
         "sourceRepoId": "bob/mine",
     }
-    assert ask(hub, bob, "POST", "/api/buckets/bob/box/batch", copy) == 422
+    adopt = {"type": "addFile", "path": "w.bin", "xetHash": name}
+    for operation in (copy, adopt):
+        assert ask(hub, bob, "POST", "/api/buckets/bob/box/batch", operation) == 422
 
     # Who may propose a change to a gated repository may upload for it, not read it.
     for settings in ({"private": False}, {"gated": "manual"}):
         assert ask(hub, ann, "PUT", "/api/models/ann/secret/settings", settings) == 200
     proposing, _ = grant(bob, "models/ann/secret/xet-write-token/main?create_pr=1")
     assert send(proposing, "GET", plan)[0] == 404
+    assert ask(hub, bob, "POST", "/api/buckets/bob/box/batch", adopt) == 422
+    assert ask(hub, ann, "PUT", "/api/models/ann/secret/settings", {"gated": False}) == 200
+    assert ask(hub, bob, "POST", "/api/buckets/bob/box/batch", adopt) == 200  # all may read it
     other = [random_bytes(103, 3000)]
     path = f"{url}/v1/xorbs/default/{_hashing.to_text(xorb_hash(other))}"
     assert send(proposing, "POST", path, pack_xorb(other))[0] == 200

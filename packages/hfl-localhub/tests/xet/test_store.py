@@ -6,12 +6,11 @@ import functools
 import hashlib
 import io
 import os
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_hub import create_app
+from own_store import CHUNKS, DATA, OTHER, SHA256, Store, dies_at_change
 from xet_objects import (
     GROUPED,
     LZ4,
@@ -22,7 +21,6 @@ from xet_objects import (
     pack_shard,
     pack_xorb,
     proof,
-    random_bytes,
     segment,
     whole_file,
     xorb_hash,
@@ -35,68 +33,6 @@ from hfl_localhub._xet._errors import (
     XetNotFoundError,
     XetRangeError,
 )
-
-SCOPE = Scope("model", "ann/digits", "write")
-CHUNKS = [random_bytes(n, 1000 + n) for n in range(6)]
-DATA = b"".join(CHUNKS)
-SHA256 = hashlib.sha256(DATA).hexdigest()
-
-
-class Store:
-    """A store in this process, with a clock that stands still."""
-
-    def __init__(self, root):
-        self.now = 1_800_000_000.0
-        self.app = create_app(root, "http://hub.test", clock=lambda: self.now)
-        self.service = self.app.state.service
-        self.context = self.app.state.context
-        self.root = root
-
-    def add_xorb(self, chunks, schemes=(PLAIN,)):
-        return self.add_packed(pack_xorb(chunks, schemes), xorb_hash(chunks))
-
-    def add_packed(self, packed, digest):
-        temporary = self.context.blobs.new_temporary_path()
-        try:
-            with temporary.open("w+b") as stream:
-                stream.write(packed)
-                return self.service.add_xorb(_hashing.to_text(digest), stream, temporary)
-        finally:
-            if temporary.exists():
-                temporary.unlink()
-
-    def add_shard(self, *entries, raw=None):
-        shard = pack_shard(*entries) if raw is None else raw
-        return self.service.add_shard(io.BytesIO(shard), SCOPE)
-
-    def add_file(self, chunks, sha256=None):
-        self.add_xorb(chunks)
-        self.add_shard(whole_file(chunks, sha256))
-        return _hashing.to_text(file_hash(chunks))
-
-    def read(self, name, start=0, end=None):
-        return b"".join(self.service.stream(name, start, end))
-
-    def collect(self, hashes=(), sha256s=(), grace=-1.0):
-        self.now = max(path.stat().st_mtime for path in [self.root, *self.root.rglob("*")])
-        return self.service.collect_garbage(
-            live_xet_hashes=hashes, live_sha256s=sha256s, grace=grace
-        )
-
-    def files_on_disk(self):
-        return sorted(
-            str(path.relative_to(self.root))
-            for path in self.root.rglob("*")
-            if path.is_file() and path.suffix != ".sqlite" and path.name != "generation"
-        )
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path)
-
-
-OTHER = [random_bytes(100 + n, 50 + n) for n in range(4)]
 
 
 @pytest.fixture(scope="module")
@@ -158,18 +94,23 @@ def test_the_empty_file_is_always_there(store):
 
 def test_a_xorb_is_kept_once(store):
     assert store.add_xorb(CHUNKS) is True
-    before = store.service.used()
+    before = store.files_on_disk()
     assert store.add_xorb(CHUNKS, (LZ4,)) is False
-    assert store.service.used() == before
+    assert store.files_on_disk() == before
 
 
 def test_files_that_share_chunks_share_storage(store):
-    store.add_file(CHUNKS)
-    before = store.service.used()
+    whole = store.add_file(CHUNKS)
     run = segment(xorb_hash(CHUNKS), CHUNKS, 1, 4)
     store.add_shard(file_entry(file_hash(CHUNKS[1:4]), [run], [proof(CHUNKS, 1, 4)]))
-    assert store.service.used() == before
-    assert store.read(_hashing.to_text(file_hash(CHUNKS[1:4]))) == b"".join(CHUNKS[1:4])
+    part = _hashing.to_text(file_hash(CHUNKS[1:4]))
+    assert store.read(part) == b"".join(CHUNKS[1:4])
+    other = store.add_file(OTHER)
+    more = sum(map(len, OTHER))
+    assert store.service.distinct_size([whole, part]) == len(DATA)
+    assert store.service.distinct_size([part, part]) == len(b"".join(CHUNKS[1:4]))
+    assert store.service.distinct_size([whole, part, other]) == len(DATA) + more
+    assert store.service.distinct_size([whole, "0" * 64, "ab" * 32]) == len(DATA)
 
 
 @settings(max_examples=40, deadline=None)
@@ -379,126 +320,6 @@ def test_a_xorb_that_was_damaged_on_disk_is_not_served(store):
         again.read(name)
 
 
-# Garbage
-
-
-def test_what_no_live_file_needs_is_removed(store):
-    dead = store.add_file(CHUNKS)
-    live = store.add_file([b"live"])
-    report = store.collect(hashes=[live])
-    assert (report.files, report.xorbs) == (1, 1)
-    assert report.bytes_freed > len(DATA)
-    assert store.service.size(dead) is None
-    assert store.read(live) == b"live"
-    again = Store(store.root)
-    assert again.service.size(dead) is None
-    assert again.read(live) == b"live"
-
-
-def test_a_repositorys_file_is_live_by_its_sha256(store):
-    name = store.add_file(CHUNKS, SHA256)
-    assert store.collect(sha256s=[SHA256]) == (0, 0, 0)
-    assert store.read(name) == DATA
-    assert store.collect().files == 1
-    assert store.service.xet_hash(SHA256) is None
-
-
-def test_a_shared_xorb_stays_as_long_as_one_file_needs_it(store):
-    whole = store.add_file(CHUNKS)
-    run = segment(X, CHUNKS, 1, 4)
-    store.add_shard(file_entry(file_hash(CHUNKS[1:4]), [run], [proof(CHUNKS, 1, 4)]))
-    part = _hashing.to_text(file_hash(CHUNKS[1:4]))
-    report = store.collect(hashes=[part])
-    assert (report.files, report.xorbs) == (1, 0)
-    assert store.service.size(whole) is None
-    assert store.read(part) == b"".join(CHUNKS[1:4])
-
-
-def test_files_of_one_shard_die_one_by_one(store):
-    store.add_xorb(CHUNKS)
-    store.add_xorb([b"other"])
-    store.add_shard(whole_file(CHUNKS), whole_file([b"other"]))
-    other = _hashing.to_text(file_hash([b"other"]))
-    assert store.collect(hashes=[other]).files == 1
-    assert store.read(other) == b"other"
-    assert len(list((store.root / "xet/shards").iterdir())) == 1
-
-
-def test_what_was_just_uploaded_is_not_garbage(store):
-    name = store.add_file(CHUNKS)
-    store.add_xorb([b"its shard is on its way"])
-    assert store.collect(grace=3600) == (0, 0, 0)
-    assert store.read(name) == DATA
-
-
-def test_a_file_that_is_read_keeps_its_bytes_until_the_end(store):
-    name = store.add_file(CHUNKS)
-    reader = store.service.stream(name)
-    first = next(reader)
-    assert store.collect().xorbs == 0
-    assert first + b"".join(reader) == DATA
-    assert store.collect().xorbs == 1
-
-
-def test_a_shard_that_arrives_while_garbage_is_removed_keeps_its_xorbs(store):
-    store.add_xorb(CHUNKS)
-    xorbs = store.service._xorbs
-    remove = xorbs.remove
-
-    def arrive_first(digest, **options):
-        store.add_shard(whole_file(CHUNKS))  # after the store saw that no file needs the xorb
-        return remove(digest, **options)
-
-    xorbs.remove = arrive_first
-    assert store.collect().xorbs == 0
-    assert store.read(_hashing.to_text(file_hash(CHUNKS))) == DATA
-
-
-def test_a_file_that_was_uploaded_twice_survives_a_restart_after_collecting(store):
-    name = store.add_file(CHUNKS)
-    other = [*CHUNKS, b"more"]
-    store.add_xorb(other)
-    run = segment(xorb_hash(other), other, 0, 6)
-    store.add_shard(file_entry(file_hash(CHUNKS), [run], [proof(other, 0, 6)]))
-    store.collect(hashes=[name])
-    assert store.read(name) == DATA
-    assert Store(store.root).read(name) == DATA
-
-
-def test_clients_start_from_nothing_after_something_was_removed(store):
-    store.add_file(CHUNKS)
-    before = store.service.cas_url
-    assert Store(store.root).service.cas_url == before
-    store.collect(grace=3600)
-    assert store.service.cas_url == before
-    store.collect()
-    assert store.service.cas_url != before
-    assert Store(store.root).service.cas_url == store.service.cas_url
-
-
-@pytest.mark.torture
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that can be copied")
-def test_a_kill_anywhere_while_collecting_loses_no_live_file(tmp_path):
-    """A copy of this process collects and dies at its n-th change to the disk, for all n."""
-    live = _hashing.to_text(file_hash(CHUNKS))
-    for count in range(100):
-        root = tmp_path / f"{count}"
-        root.mkdir()
-        store = Store(root)
-        store.add_xorb(CHUNKS)
-        store.add_xorb([b"dead"])
-        store.add_shard(whole_file(CHUNKS), whole_file([b"dead"]))
-        was_killed = dies_at_change(count, functools.partial(store.collect, hashes=[live]))
-        again = Store(root)
-        assert again.read(live) == DATA
-        again.collect(hashes=[live])
-        assert again.read(live) == DATA
-        assert not again.service.xet_hash(SHA256)
-        if not was_killed:
-            break
-    assert 5 < count < 99
-
-
 @pytest.mark.torture
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that can be copied")
 def test_a_kill_anywhere_while_uploading_leaves_a_store_that_takes_it_again(tmp_path):
@@ -518,25 +339,6 @@ def test_a_kill_anywhere_while_uploading_leaves_a_store_that_takes_it_again(tmp_
         if not was_killed:
             break
     assert 5 < count < 99
-
-
-def dies_at_change(count, action):
-    """Run something in a copy of this process; return whether it was killed on the way."""
-    child = os.fork()
-    if child == 0:
-        changes = [0]
-
-        def hook(event, arguments):
-            if event in ("open", "os.rename", "os.remove", "os.utime", "os.mkdir"):
-                changes[0] += 1
-                if changes[0] > count:
-                    os._exit(9)
-
-        sys.addaudithook(hook)
-        action()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return status != 0
 
 
 # Deduplication

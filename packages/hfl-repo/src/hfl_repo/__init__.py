@@ -1,6 +1,6 @@
 """Hub repositories: create, describe, branch, transfer, clean.
 
-Everything starts at `RepoManager`::
+Everything starts at `RepoManager`:
 
     from hfl_repo import RepoManager
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from hfl_repo._storage import StoredFile as StoredFile
     from hfl_repo._transfer._change import Change as Change
     from hfl_repo._transfer._report import TransferReport as TransferReport
+    from hfl_repo._transfer._tree import RemoteFile as RemoteFile
+    from hfl_repo._transfer._tree import RepoTree as RepoTree
     from hfl_repo.errors import CardConflictError as CardConflictError
     from hfl_repo.errors import ConfirmationError as ConfirmationError
     from hfl_repo.errors import EntryNotFoundError as EntryNotFoundError
@@ -64,11 +66,13 @@ _EXPORTS = {
     "Ref": "._refs",
     "RefExistsError": ".errors",
     "RefUsage": "._storage",
+    "RemoteFile": "._transfer._tree",
     "RepoArchivedError": ".errors",
     "RepoExistsError": ".errors",
     "RepoInfo": "._info",
     "RepoManager": "._manager",
     "RepoNotFoundError": ".errors",
+    "RepoTree": "._transfer._tree",
     "RevisionNotFoundError": ".errors",
     "StorageReport": "._storage",
     "StoredFile": "._storage",

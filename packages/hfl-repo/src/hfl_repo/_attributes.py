@@ -62,7 +62,7 @@ class Attributes(RepoBase):
         """
         wanted, paths = tuple(patterns), tuple(files)
         LfsRules("").missing(wanted, paths)  # what makes no sense is said before anything is asked
-        branch = self._target.at(revision or "main")
+        branch = self._target.at("main" if revision is None else revision)
 
         def once() -> GitattributesUpdate:
             head = self._head(branch.revision)

@@ -148,7 +148,7 @@ class Cards(RepoBase):
         wanted = checked_fields(metadata or {})
         if not create_pr:
             self._check_writable()
-        branch = self._target.at(revision or "main")
+        branch = self._target.at("main" if revision is None else revision)
 
         # The base is what had been said when this began: what others say meanwhile, from other
         # runs, is theirs, and is not taken out again because we do not repeat it.

@@ -119,10 +119,12 @@ def storage(repo_id: str, with_files: bool, output: Output, **options: Any) -> N
     columns = {"ref": "Name", "kind": "Kind", "files": "Files", "bytes": "Size",
                "exclusive_bytes": "Only there"}  # fmt: skip
     output.rows([record_of(ref) for ref in report.by_ref], columns, show=size)
-    output.note(
-        f"{human_bytes(report.bytes)} in all; nothing shows {human_bytes(report.unreferenced_bytes)}"
-        f" of it ({len(report.unreferenced)} files). Free it with: hfl repo reclaim"
-    )
+    if report.unreferenced:
+        what = f"{human_bytes(report.unreferenced_bytes)} of it ({len(report.unreferenced)} files)"
+        unseen = f"nothing shows {what}. Free it with: hfl repo reclaim {repo_id}"
+    else:
+        unseen = "there is nothing to free."
+    output.note(f"{human_bytes(report.bytes)} in all; {unseen}")
 
 
 @click.command()
@@ -159,6 +161,8 @@ def reclaim(
         )
         name = confirmed(repo, "change", yes=yes)
         report = repo.reclaim(plan_only=False, branches=allowed, confirm=name)
+    elif not report.delete:
+        output.note("There is nothing to free.")
     record = {**record_of(report), "freed_bytes": report.freed_bytes}
     labels = {"is_done": "Done", "squash": "Squashed", "freed_bytes": "Freed"}
     if not report.is_done:

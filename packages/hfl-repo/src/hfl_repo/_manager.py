@@ -7,12 +7,12 @@ from hfl_repo._attributes import Attributes
 from hfl_repo._listing import Lists
 from hfl_repo._permissions import Rights
 from hfl_repo._storage import Storage
-from hfl_repo._transfer import Transfers
+from hfl_repo._transfer._commits import Commits
 
 __all__ = ["RepoManager"]
 
 
-class RepoManager(Transfers, Archive, Attributes, Storage, Rights, Lists):
+class RepoManager(Commits, Archive, Attributes, Storage, Rights, Lists):
     """A repository on a Hub. Nothing is asked or sent before a method is called.
 
     Args:

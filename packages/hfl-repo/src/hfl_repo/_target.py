@@ -6,6 +6,8 @@ import dataclasses
 from typing import Literal
 from urllib.parse import quote
 
+from hfl_core.errors import ConfigError
+
 __all__ = ["REPO_TYPES", "RepoType", "Target"]
 
 RepoType = Literal["model", "dataset", "space"]
@@ -29,7 +31,16 @@ class Target:
     path: str | None = None
 
     def at(self, revision: str | None = None, path: str | None = None) -> Target:
-        """Return the same repository with another revision and path."""
+        """Return the same repository with another revision and path.
+
+        Raises:
+            ConfigError: The revision is empty: a variable that was not set is not the default branch.
+        """
+        if revision == "":
+            raise ConfigError(
+                "The revision is empty.",
+                hint="Leave it out for the default branch, or check the variable that holds it.",
+            )
         return dataclasses.replace(self, revision=revision, path=path)
 
     def api(self, *parts: str) -> str:

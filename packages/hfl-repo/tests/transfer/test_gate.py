@@ -247,3 +247,79 @@ def test_secrets_pass_for_a_file_only(tmp_path) -> None:
     pass_gate(
         [local(tmp_path, "fixture.txt", TOKEN)], (), Allowed(["fixture.txt:secret"]), DigestCache(None)
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_secret_in_a_wide_text_is_found(look, encoding):
+    text = f"first line\nHF_TOKEN={TOKEN}\n"
+    assert look("notes.txt", text.encode(encoding)) == [("secret", "line 2")]
+
+
+def test_weights_that_look_like_a_wide_text_are_looked_at_as_they_are(look):
+    half = b"\xff\xfe" + noise(4000) + b"\0" + TOKEN.encode() + b"\0" + noise(4000)
+    assert [kind for kind, _ in look("w.bin", half)] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".env.local", "PASSWORD=S3cr3tPassw0rd99"),
+        (".netrc", "machine h login ann password S3cr3tPassw0rd99"),
+        ("_netrc", "machine h\n  login ann\n  password S3cr3tPassw0rd99\n"),
+        (".npmrc", "//registry/:_authToken=S3cr3tPassw0rd99"),
+        (".pypirc", "[pypi]\npassword = S3cr3tPassw0rd99"),
+        (".aws/credentials", "[default]\naws_secret_access_key=wJalrXUtnFEMIK7MDENGbPxRfiCY1"),
+        ("Dockerfile", "ENV API_KEY=S3cr3tPassw0rd99"),
+        ("app.ts", 'const apiKey = "S3cr3tPassw0rd99"'),
+        ("SETTINGS.YAML", "password: S3cr3tPassw0rd99"),
+    ],
+)
+def test_files_that_keep_passwords_are_read_by_their_name(look, name, text):
+    assert "secret" in [kind for kind, _ in look(name, text)]
+
+
+def test_what_a_safetensors_file_says_is_read_as_a_configuration(look):
+    def said(**metadata):
+        tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+        return tensors({"__metadata__": metadata, "w": tensor}, bytes(4))
+
+    assert look("m.safetensors", said(format="pt")) == []
+    assert look("m.safetensors", said(password="S3cr3tPassw0rd99")) == [
+        ("secret", "__metadata__.json, line 1")
+    ]
+    nested = json.dumps({"api_key": "S3cr3tPassw0rd99"})
+    assert [kind for kind, _ in look("m.safetensors", said(config=nested))] == ["secret"]
+    assert look("m.safetensors", said(path="/home/alice/run")) == [
+        ("home-path", "__metadata__.json, line 1")
+    ]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_configuration_in_an_archive_is_read_by_its_name(look, tmp_path, compression):
+    members = {"run/config.json": '{"password": "S3cr3tPassw0rd99"}', "data/0": "x"}
+    found = look("m.zip", zipped(tmp_path, members, compression))
+    assert found == [("secret", "run/config.json, line 1")]
+
+
+def test_a_compressed_configuration_is_read_by_the_name_without_its_ending(look):
+    text = json.dumps({"password": "S3cr3tPassw0rd99"})
+    assert look("a.json.gz", gzip.compress(text.encode())) == [("secret", "line 1")]
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_a_password_in_a_pickle_is_found_whatever_its_protocol(look, protocol):
+    data = pickle.dumps({"password": "S3cr3tPassw0rd99"}, protocol)
+    assert "secret" in [kind for kind, _ in look("args.pkl", data)]
+
+
+def test_a_password_in_the_second_of_several_pickles_is_found(look):
+    data = pickle.dumps(1, 2) + pickle.dumps({"password": "S3cr3tPassw0rd99"}, 2) + noise(500)
+    assert "secret" in [kind for kind, _ in look("old.pt", data)]
+
+
+@pytest.mark.parametrize(
+    "where", ["hooks.slack.com/services/T0/B0/", "discord.com/api/webhooks/1/"]
+)
+def test_a_webhook_in_binary_data_is_found(look, where):
+    data = noise(3001) + b"\0https://" + where.encode() + b"x1Y2z3W4v5" * 2 + b"\0" + noise(3000)
+    assert [kind for kind, _ in look("w.bin", data)] == ["secret"]

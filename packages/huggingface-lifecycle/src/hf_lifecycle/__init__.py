@@ -1,6 +1,6 @@
 """Checkpoint, resume exactly, verify: the lifecycle of a training run, in one namespace.
 
-Every name loads its package on first use, so that ``import hf_lifecycle`` is cheap::
+Every name loads its package on first use, so that ``import hf_lifecycle`` is cheap:
 
     import hf_lifecycle as hfl
 
@@ -20,15 +20,43 @@ from hfl_core import __version__, lazy_exports
 if TYPE_CHECKING:
     from hfl_auth import AuthManager as AuthManager
     from hfl_auth import Credential as Credential
+    from hfl_auth import DeviceCode as DeviceCode
     from hfl_auth import Identity as Identity
+    from hfl_auth import InsecureFileError as InsecureFileError
+    from hfl_auth import InvalidTokenError as InvalidTokenError
+    from hfl_auth import LoginError as LoginError
+    from hfl_auth import MalformedTokenError as MalformedTokenError
+    from hfl_auth import Profile as Profile
+    from hfl_auth import ProfileNotFoundError as ProfileNotFoundError
+    from hfl_auth import SourceReport as SourceReport
+    from hfl_auth import TokenNotFoundError as TokenNotFoundError
+    from hfl_auth import WrongAccountError as WrongAccountError
+    from hfl_auth import WrongEndpointError as WrongEndpointError
+    from hfl_auth import clean_token as clean_token
+    from hfl_auth import mask_token as mask_token
     from hfl_checkpoint import Checkpoint as Checkpoint
+    from hfl_checkpoint import CheckpointDamagedError as CheckpointDamagedError
+    from hfl_checkpoint import CheckpointError as CheckpointError
+    from hfl_checkpoint import CheckpointExistsError as CheckpointExistsError
     from hfl_checkpoint import CheckpointManager as CheckpointManager
+    from hfl_checkpoint import CheckpointNotFoundError as CheckpointNotFoundError
     from hfl_checkpoint import CleanupPlan as CleanupPlan
+    from hfl_checkpoint import Decision as Decision
     from hfl_checkpoint import EverySteps as EverySteps
+    from hfl_checkpoint import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint import KeepAll as KeepAll
     from hfl_checkpoint import KeepBest as KeepBest
     from hfl_checkpoint import KeepLast as KeepLast
+    from hfl_checkpoint import KeepPolicy as KeepPolicy
+    from hfl_checkpoint import MissingComponentError as MissingComponentError
+    from hfl_checkpoint import PendingCheckpoint as PendingCheckpoint
+    from hfl_checkpoint import Problem as Problem
     from hfl_checkpoint import RestoreReport as RestoreReport
+    from hfl_checkpoint import SaveContext as SaveContext
+    from hfl_checkpoint import SavePolicy as SavePolicy
+    from hfl_checkpoint import StateMismatchError as StateMismatchError
+    from hfl_checkpoint import UnknownTypeError as UnknownTypeError
+    from hfl_checkpoint import UnsupportedFormatError as UnsupportedFormatError
     from hfl_checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint import register_codec as register_codec
     from hfl_core import AuthError as AuthError
@@ -52,16 +80,61 @@ if TYPE_CHECKING:
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
     from hfl_core import redact as redact
+    from hfl_datasets import DatasetValidationError as DatasetValidationError
+    from hfl_datasets import RowCountError as RowCountError
+    from hfl_datasets import SchemaMismatchError as SchemaMismatchError
+    from hfl_datasets import SplitNotFoundError as SplitNotFoundError
+    from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
+    from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_localhub import Fault as Fault
+    from hfl_localhub import Faults as Faults
+    from hfl_localhub import LocalHub as LocalHub
+    from hfl_localhub import RequestLog as RequestLog
+    from hfl_localhub import RequestRecord as RequestRecord
+    from hfl_metadata import CpuInfo as CpuInfo
+    from hfl_metadata import GitInfo as GitInfo
+    from hfl_metadata import GpuInfo as GpuInfo
+    from hfl_metadata import MemoryInfo as MemoryInfo
+    from hfl_metadata import ModelInfo as ModelInfo
+    from hfl_metadata import Omission as Omission
+    from hfl_metadata import PlatformInfo as PlatformInfo
+    from hfl_metadata import PythonInfo as PythonInfo
     from hfl_metadata import RunMetadata as RunMetadata
     from hfl_metadata import capture as capture
+    from hfl_registry import ModelValidationError as ModelValidationError
+    from hfl_registry import RoundTripError as RoundTripError
+    from hfl_registry import UnpinnedBaseError as UnpinnedBaseError
+    from hfl_registry import UnportableCodeError as UnportableCodeError
     from hfl_repo import Card as Card
+    from hfl_repo import CardConflictError as CardConflictError
     from hfl_repo import CardUpdate as CardUpdate
+    from hfl_repo import Change as Change
+    from hfl_repo import Commit as Commit
+    from hfl_repo import ConfirmationError as ConfirmationError
+    from hfl_repo import EntryNotFoundError as EntryNotFoundError
+    from hfl_repo import GatedRepoError as GatedRepoError
+    from hfl_repo import GitattributesUpdate as GitattributesUpdate
+    from hfl_repo import HeadMovedError as HeadMovedError
+    from hfl_repo import InvalidCardError as InvalidCardError
     from hfl_repo import Permissions as Permissions
     from hfl_repo import PullRequest as PullRequest
     from hfl_repo import ReclaimReport as ReclaimReport
+    from hfl_repo import Ref as Ref
+    from hfl_repo import RefExistsError as RefExistsError
+    from hfl_repo import RefUsage as RefUsage
+    from hfl_repo import RepoArchivedError as RepoArchivedError
+    from hfl_repo import RepoExistsError as RepoExistsError
     from hfl_repo import RepoInfo as RepoInfo
     from hfl_repo import RepoManager as RepoManager
+    from hfl_repo import RepoNotFoundError as RepoNotFoundError
+    from hfl_repo import RevisionNotFoundError as RevisionNotFoundError
     from hfl_repo import StorageReport as StorageReport
+    from hfl_repo import StoredFile as StoredFile
+    from hfl_repo import TransferReport as TransferReport
+    from hfl_repo import TransferTimeoutError as TransferTimeoutError
+    from hfl_repo import UnsafeUploadError as UnsafeUploadError
+    from hfl_repo import UploadConflictError as UploadConflictError
+    from hfl_repo import VisibilityMismatchError as VisibilityMismatchError
     from hfl_state import BestMetric as BestMetric
     from hfl_state import EarlyStopping as EarlyStopping
     from hfl_state import ResumableLoader as ResumableLoader
@@ -73,49 +146,122 @@ _EXPORTS = {
     "AuthManager": "hfl_auth",
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
+    "CardConflictError": "hfl_repo",
     "CardUpdate": "hfl_repo",
+    "Change": "hfl_repo",
     "Checkpoint": "hfl_checkpoint",
+    "CheckpointDamagedError": "hfl_checkpoint",
+    "CheckpointError": "hfl_checkpoint",
+    "CheckpointExistsError": "hfl_checkpoint",
     "CheckpointManager": "hfl_checkpoint",
+    "CheckpointNotFoundError": "hfl_checkpoint",
     "CleanupPlan": "hfl_checkpoint",
+    "Commit": "hfl_repo",
+    "CompetingCheckpointsError": "hfl_integrations",
     "ConfigError": "hfl_core",
+    "ConfirmationError": "hfl_repo",
     "ConflictError": "hfl_core",
+    "CpuInfo": "hfl_metadata",
     "Credential": "hfl_auth",
+    "DatasetValidationError": "hfl_datasets",
+    "Decision": "hfl_checkpoint",
+    "DeviceCode": "hfl_auth",
     "DiskSpaceError": "hfl_core",
     "EarlyStopping": "hfl_state",
+    "EntryNotFoundError": "hfl_repo",
     "EverySteps": "hfl_checkpoint",
+    "Fault": "hfl_localhub",
+    "Faults": "hfl_localhub",
+    "GatedRepoError": "hfl_repo",
+    "GitInfo": "hfl_metadata",
+    "GitattributesUpdate": "hfl_repo",
+    "GpuInfo": "hfl_metadata",
+    "HeadMovedError": "hfl_repo",
     "HflError": "hfl_core",
     "Identity": "hfl_auth",
     "IncompatibleStateError": "hfl_core",
+    "IncompleteModelError": "hfl_checkpoint",
+    "InsecureFileError": "hfl_auth",
     "IntegrityError": "hfl_core",
+    "InvalidCardError": "hfl_repo",
+    "InvalidTokenError": "hfl_auth",
     "KeepAll": "hfl_checkpoint",
     "KeepBest": "hfl_checkpoint",
     "KeepLast": "hfl_checkpoint",
+    "KeepPolicy": "hfl_checkpoint",
+    "LocalHub": "hfl_localhub",
+    "LoginError": "hfl_auth",
+    "MalformedTokenError": "hfl_auth",
+    "MemoryInfo": "hfl_metadata",
+    "MissingComponentError": "hfl_checkpoint",
     "MissingExtraError": "hfl_core",
+    "ModelInfo": "hfl_metadata",
+    "ModelValidationError": "hfl_registry",
     "NetworkError": "hfl_core",
     "NotFoundError": "hfl_core",
+    "Omission": "hfl_metadata",
+    "PendingCheckpoint": "hfl_checkpoint",
     "PermissionDeniedError": "hfl_core",
     "Permissions": "hfl_repo",
+    "PlatformInfo": "hfl_metadata",
+    "Problem": "hfl_checkpoint",
+    "Profile": "hfl_auth",
+    "ProfileNotFoundError": "hfl_auth",
     "Progress": "hfl_core",
     "PullRequest": "hfl_repo",
+    "PythonInfo": "hfl_metadata",
     "RateLimitError": "hfl_core",
     "ReclaimReport": "hfl_repo",
+    "Ref": "hfl_repo",
+    "RefExistsError": "hfl_repo",
+    "RefUsage": "hfl_repo",
+    "RepoArchivedError": "hfl_repo",
+    "RepoExistsError": "hfl_repo",
     "RepoInfo": "hfl_repo",
     "RepoManager": "hfl_repo",
+    "RepoNotFoundError": "hfl_repo",
+    "RequestLog": "hfl_localhub",
+    "RequestRecord": "hfl_localhub",
     "RestoreReport": "hfl_checkpoint",
     "ResumableLoader": "hfl_state",
     "RetryPolicy": "hfl_core",
+    "RevisionNotFoundError": "hfl_repo",
     "RngState": "hfl_state",
+    "RoundTripError": "hfl_registry",
+    "RowCountError": "hfl_datasets",
     "RunMetadata": "hfl_metadata",
+    "SaveContext": "hfl_checkpoint",
+    "SavePolicy": "hfl_checkpoint",
+    "SchemaMismatchError": "hfl_datasets",
     "Settings": "hfl_core",
+    "SourceReport": "hfl_auth",
+    "SplitNotFoundError": "hfl_datasets",
+    "StateMismatchError": "hfl_checkpoint",
     "StorageReport": "hfl_repo",
+    "StoredFile": "hfl_repo",
     "Timer": "hfl_core",
+    "TokenNotFoundError": "hfl_auth",
     "TrainingState": "hfl_state",
+    "TransferReport": "hfl_repo",
+    "TransferTimeoutError": "hfl_repo",
+    "UnknownTypeError": "hfl_checkpoint",
+    "UnpinnedBaseError": "hfl_registry",
+    "UnportableCodeError": "hfl_registry",
+    "UnsafeUploadError": "hfl_repo",
+    "UnsupportedFormatError": "hfl_checkpoint",
+    "UnsupportedFrameworkError": "hfl_integrations",
+    "UploadConflictError": "hfl_repo",
     "ValidationError": "hfl_core",
     "VerifyReport": "hfl_checkpoint",
+    "VisibilityMismatchError": "hfl_repo",
+    "WrongAccountError": "hfl_auth",
+    "WrongEndpointError": "hfl_auth",
     "capture": "hfl_metadata",
+    "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
     "get_logger": "hfl_core",
     "load_settings": "hfl_core",
+    "mask_token": "hfl_auth",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
 }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Set
 
+from hfl_localhub import _paths
 from hfl_localhub._buckets._register import BucketFile
-from hfl_localhub._errors import bad_request
+from hfl_localhub._errors import HubError, bad_request
 
 #: How many operations a batch may have.
 MOST_OPERATIONS = 1000
-_LONGEST_PATH = 1024
+#: The Hub's own words, the same for bytes that nobody has and for those of others.
+NOT_IN_STORAGE = "File not found in Xet storage"
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(;[ -~]*)?\Z")
 
 
@@ -46,6 +47,7 @@ class BatchPlanner:
 
     Args:
         size_of: Returns the size of stored bytes by their Xet hash, or None.
+        check_known: Raises :class:`RefusedError` if a new file may not have these bytes.
         check_source: ``check_source(repo_type, repo_id, xet_hash)`` raises
             :class:`RefusedError` if a copy from there is not allowed.
         now: The time of the batch, in seconds since 1970.
@@ -55,10 +57,12 @@ class BatchPlanner:
         self,
         *,
         size_of: Callable[[str], int | None],
+        check_known: Callable[[str], None],
         check_source: Callable[[str, str, str], None],
         now: float,
     ) -> None:
         self._size_of = size_of
+        self._check_known = check_known
         self._check_source = check_source
         self._now = now
         self._writes: Dict[str, BucketFile] = {}
@@ -87,9 +91,11 @@ class BatchPlanner:
         if kind == "copyFile":
             source = _text(operation, "sourceRepoType"), _text(operation, "sourceRepoId")
             self._check_source(*source, xet_hash)
+        else:
+            self._check_known(xet_hash)
         size = self._size_of(xet_hash)
         if size is None:
-            raise RefusedError("File not found in Xet storage")
+            raise RefusedError(NOT_IN_STORAGE)
         self._writes[path] = BucketFile(
             path, xet_hash, size, _mtime(operation), self._now, _content_type(operation)
         )
@@ -113,19 +119,15 @@ def parse(body: bytes) -> List[Dict[str, Any]]:
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that could not be a file in a folder.
+    """Refuse a path that a repository would not take, either.
 
     Raises:
         RefusedError: Says why.
     """
-    if not path or len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
-        raise RefusedError(f"A path has 1 to {_LONGEST_PATH} bytes.")
-    if posixpath.normpath(path) != path or path.startswith(("/", "../")) or path in (".", ".."):
-        raise RefusedError("A path is relative and has no empty, '.' or '..' parts.")
-    if any(character < " " or character == "\x7f" for character in path) or "\\" in path:
-        raise RefusedError("A path has no control characters and no backslashes.")
-    if not is_unicode(path):
-        raise RefusedError("A path is valid Unicode.")
+    try:
+        _paths.check_path(path)
+    except HubError as error:
+        raise RefusedError(error.message) from error
 
 
 def is_unicode(text: str) -> bool:

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from hfl_localhub._buckets._access import can_read
-from hfl_localhub._buckets._batch import BatchPlanner, Changes, RefusedError
+from hfl_localhub._buckets._batch import NOT_IN_STORAGE, BatchPlanner, Changes, RefusedError
 from hfl_localhub._buckets._payload import split_id
 from hfl_localhub._buckets._register import Bucket, BucketRegister
 from hfl_localhub._errors import HubError
@@ -43,12 +43,27 @@ class BatchExecutor:
 
         planner = BatchPlanner(
             size_of=size_of,
+            check_known=functools.partial(self._check_known, request, bucket),
             check_source=functools.partial(self._check_source, request),
             now=self._context.signer.clock(),
         )
         changes = planner.plan(operations)
         self._register.apply(bucket, changes.writes, changes.deletes)
         return changes
+
+    def _check_known(self, request: Request, bucket: Bucket, xet_hash: str) -> None:
+        """Refuse bytes that who asks neither uploaded here nor may read anywhere."""
+        try:
+            if self._service.is_empty(xet_hash) or self._register.may_name(bucket, xet_hash):
+                return
+            sha256 = self._service.sha256(xet_hash)
+        except XetFormatError as error:
+            raise RefusedError(str(error)) from error
+        identity = self._context.authenticate(request)
+        if any(can_read(identity, other) for other in self._register.holders(xet_hash)):
+            return
+        if sha256 is None or not self._context.can_read_blob(request, sha256):
+            raise RefusedError(NOT_IN_STORAGE)
 
     def _check_source(self, request: Request, repo_type: str, repo_id: str, xet_hash: str) -> None:
         try:

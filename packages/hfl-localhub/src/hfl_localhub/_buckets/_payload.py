@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping
-
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from hfl_localhub._errors import bad_request, payload_too_large
+from hfl_localhub._paths import is_valid_namespace
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 #: How many bytes a request may have.
 LARGEST_BODY = 16 * 1024 * 1024
-_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(?<![.-])\Z")
-
-
-def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response."""
-    # Escaped, because what a client sent may hold halves of characters, which UTF-8 cannot say.
-    content = json.dumps(value, separators=(",", ":")).encode("ascii")
-    return Response(content, status, dict(headers or {}), media_type="application/json")
 
 
 async def read_body(request: Request) -> bytes:
@@ -62,12 +52,12 @@ def private_of(payload: Dict[str, Any]) -> bool | None:
 def split_id(bucket_id: str) -> List[str]:
     """Return the namespace and the name in a bucket's full name."""
     parts = bucket_id.split("/")
-    if len(parts) != 2 or not all(map(_NAME.match, parts)):
+    if len(parts) != 2 or not all(map(is_valid_namespace, parts)):
         raise bad_request(f"{bucket_id!r} is not namespace/name.")
     return parts
 
 
 def check_name(name: str) -> None:
     """Refuse what cannot be a bucket's name."""
-    if not _NAME.match(name):
+    if not is_valid_namespace(name):
         raise bad_request(f"{name!r} cannot be a bucket's name.")

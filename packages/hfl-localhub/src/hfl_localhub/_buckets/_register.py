@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Sequence, Set
+from typing import Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (
@@ -35,6 +35,13 @@ CREATE TABLE IF NOT EXISTS files (
     uploaded_at REAL NOT NULL,
     content_type TEXT,
     PRIMARY KEY (bucket, path)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_by_hash ON files (xet_hash, bucket);
+CREATE TABLE IF NOT EXISTS uploads (
+    bucket INTEGER NOT NULL REFERENCES buckets (id) ON DELETE CASCADE,
+    xet_hash TEXT NOT NULL,
+    uploaded_at REAL NOT NULL,
+    PRIMARY KEY (bucket, xet_hash)
 ) WITHOUT ROWID;
 """
 
@@ -87,6 +94,7 @@ SELECT id, namespace, name, private, created_at,
     (SELECT COUNT(*) FROM files WHERE bucket = id)
 FROM buckets
 """
+_HOLDERS = "SELECT bucket FROM files WHERE xet_hash = ?"
 _FILE = "SELECT path, xet_hash, size, mtime, uploaded_at, content_type FROM files"
 
 
@@ -214,6 +222,35 @@ class BucketRegister:
             )
             return row.fetchone() is not None
 
+    def record_uploads(self, bucket: Bucket, xet_hashes: Iterable[str], now: float) -> None:
+        """Note that bytes were uploaded for a bucket, which has no file with them yet."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)",
+                [(bucket.key, xet_hash, now) for xet_hash in xet_hashes],
+            )
+
+    def may_name(self, bucket: Bucket, xet_hash: str) -> bool:
+        """Whether a bucket has these bytes, in a file or uploaded for one."""
+        with self._transaction() as db:
+            row = db.execute(
+                "SELECT 1 FROM uploads WHERE bucket = :bucket AND xet_hash = :hash"
+                " UNION ALL SELECT 1 FROM files WHERE bucket = :bucket AND xet_hash = :hash LIMIT 1",
+                {"bucket": bucket.key, "hash": xet_hash},
+            )
+            return row.fetchone() is not None
+
+    def forget_uploads(self, before: float) -> None:
+        """Forget the uploads before a moment: whatever became of them, no client waits."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM uploads WHERE uploaded_at < ?", (before,))
+
+    def holders(self, xet_hash: str) -> List[Bucket]:
+        """Return the buckets that have a file with these bytes."""
+        with self._transaction() as db:
+            rows = db.execute(f"{_BUCKET} WHERE id IN ({_HOLDERS})", (xet_hash,))
+            return [bucket for bucket in map(_bucket, rows) if bucket is not None]
+
     def files_between(
         self, bucket: Bucket, start: str, end: str | None, limit: int
     ) -> List[BucketFile]:
@@ -235,10 +272,27 @@ class BucketRegister:
             )
             return float(row.fetchone()[0] or 0.0)
 
-    def live_xet_hashes(self) -> Set[str]:
+    def storage(self, bucket: Bucket) -> Tuple[int, float]:
+        """Return the bytes of a bucket's distinct files, and when it last changed."""
+        with self._transaction() as db:
+            distinct = db.execute(
+                "SELECT SUM(size), MAX(uploaded_at) FROM (SELECT size, MAX(uploaded_at) AS"
+                " uploaded_at FROM files WHERE bucket = ? GROUP BY xet_hash)",
+                (bucket.key,),
+            )
+            size, newest = distinct.fetchone()
+            return size or 0, newest or bucket.created_at
+
+    def file_hashes(self) -> Set[str]:
         """Return the Xet hashes of all files of all buckets."""
         with self._transaction() as db:
             return {row[0] for row in db.execute("SELECT DISTINCT xet_hash FROM files")}
+
+    def live_xet_hashes(self) -> Set[str]:
+        """Return the Xet hashes of all files of all buckets, and of what was uploaded for them."""
+        with self._transaction() as db:
+            rows = db.execute("SELECT xet_hash FROM files UNION SELECT xet_hash FROM uploads")
+            return {row[0] for row in rows}
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

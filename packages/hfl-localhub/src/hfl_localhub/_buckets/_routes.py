@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, List
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Collection, Dict, List
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +17,6 @@ from hfl_localhub._buckets._content import content_response
 from hfl_localhub._buckets._executor import BatchExecutor
 from hfl_localhub._buckets._listing import PAGE, tree_page
 from hfl_localhub._buckets._payload import (
-    answer,
     check_name,
     private_of,
     read_body,
@@ -25,7 +24,8 @@ from hfl_localhub._buckets._payload import (
     split_id,
 )
 from hfl_localhub._buckets._register import BucketRegister, NameTakenError
-from hfl_localhub._buckets._views import bucket_json, entry_json
+from hfl_localhub._buckets._views import bucket_json, entry_json, storage_json
+from hfl_localhub._call import answer
 from hfl_localhub._errors import (
     bad_request,
     conflict,
@@ -37,6 +37,7 @@ from hfl_localhub._xet import Scope, XetService, token_response
 
 if TYPE_CHECKING:
     from hfl_localhub._context import HubContext
+    from hfl_localhub._identity import Identity
 
 Endpoint = Callable[["BucketRoutes", Request], Awaitable[Response]]
 
@@ -147,6 +148,21 @@ class BucketRoutes:
         register = self.register
         bucket = register.get(namespace, name) or register.renamed(namespace, name)
         return bucket is not None and register.has_hash(bucket, xet_hash)
+
+    def storage(self, identity: Identity | None, namespace: str) -> List[Dict[str, Any]]:
+        """Return what the buckets of a namespace that somebody may see take, as lists show it."""
+        return [
+            storage_json(bucket, *self.register.storage(bucket))
+            for bucket in self.register.in_namespace(namespace)
+            if can_read(identity, bucket)
+        ]
+
+    def record_upload(self, bucket_id: str, xet_hashes: Collection[str]) -> None:
+        """Note what was uploaded for a bucket, by its present or a former name."""
+        namespace, _, name = bucket_id.partition("/")
+        bucket = self.register.get(namespace, name) or self.register.renamed(namespace, name)
+        if bucket is not None:
+            self.register.record_uploads(bucket, xet_hashes, self._context.signer.clock())
 
     def move(self, request: Request, from_id: str, to_id: str) -> None:
         """Rename a bucket: the part of ``POST /api/repos/move`` that is about buckets.

@@ -22,6 +22,17 @@ def bucket_json(bucket: Bucket) -> Dict[str, Any]:
     }
 
 
+def storage_json(bucket: Bucket, storage: int, updated_at: float) -> Dict[str, Any]:
+    """Return a bucket as lists of what takes storage show it."""
+    return {
+        "id": bucket.id,
+        "type": "bucket",
+        "updatedAt": timestamp(updated_at),
+        "visibility": "private" if bucket.private else "public",
+        "storage": storage,
+    }
+
+
 def entry_json(entry: Entry) -> Dict[str, Any]:
     """Return what clients learn of a file or a folder."""
     if isinstance(entry, BucketFolder):

@@ -12,7 +12,7 @@ import os
 import secrets
 import threading
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
 
 from hfl_core import get_logger
 from hfl_localhub._durable import fsync_directory, fsync_file
@@ -82,7 +82,7 @@ class FileIndex:
         """Iterate over the files in all shards; one that was uploaded twice comes twice."""
         for shard in self._shards():
             for _, entry in _entries(shard):
-                yield entry
+                yield self._with_sha256(entry)
 
     def retain(self, is_live: Callable[[FileEntry], bool], *, unless_newer_than: float) -> int:
         """Forget files, shard by shard; return how many.
@@ -104,30 +104,47 @@ class FileIndex:
         return sorted(shards, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def _compact(self, shard: Path, is_live: Callable[[FileEntry], bool]) -> None:
-        live: List[int] = []
-        dead: List[FileEntry] = []
+        kept: Set[int] = set()
+        dead: List[Tuple[_Place, FileEntry]] = []
         superseded = 0
         for offset, entry in _entries(shard):
-            if self._places[entry.digest] != _Place(shard, offset):
+            place = _Place(shard, offset)
+            if not is_live(self._with_sha256(entry)):
+                dead.append((place, entry))
+            elif self._is_superseded(entry, place):
                 superseded += 1
-            elif is_live(entry):
-                live.append(offset)
             else:
-                dead.append(entry)
+                kept.add(offset)
         if not dead and not superseded:
             return
-        kept = set(live)
         # The age is that of the upload: it decides what is garbage.
         self._write(
             (entry for offset, entry in _entries(shard) if offset in kept),
             modified=shard.stat().st_mtime_ns,
         )
         shard.unlink()
-        for entry in dead:
-            del self._places[entry.digest]
-            self._sha256s.pop(entry.digest, None)
-            if entry.sha256 and self._by_sha256.get(entry.sha256) == entry.digest:
-                del self._by_sha256[entry.sha256]
+        for place, entry in dead:
+            if self._places.get(entry.digest) == place:  # not where another shard has it, too
+                self._forget(entry.digest)
+
+    def _forget(self, digest: bytes) -> None:
+        del self._places[digest]
+        sha256 = self._sha256s.pop(digest, None)
+        if sha256 is not None and self._by_sha256.get(sha256) == digest:
+            del self._by_sha256[sha256]
+
+    def _is_superseded(self, entry: FileEntry, place: _Place) -> bool:
+        if self._places.get(entry.digest) == place:
+            return False
+        newest = self.get(entry.digest)
+        # The only description with a sha256 stays: it is what leads repositories to the file.
+        return newest is None or entry.sha256 is None or newest.sha256 is not None
+
+    def _with_sha256(self, entry: FileEntry) -> FileEntry:
+        # Uploads to buckets come without; this one will be found instead of the one that has it.
+        if entry.sha256 is None and entry.digest in self._sha256s:
+            return entry._replace(sha256=self._sha256s[entry.digest])
+        return entry
 
     def _write(self, entries: Iterable[FileEntry], *, modified: int | None = None) -> None:
         temporary = self._new_temporary_path()
@@ -135,7 +152,7 @@ class FileIndex:
         try:
             with temporary.open("wb") as stream:
                 writer = ShardWriter(stream)
-                count = sum(1 for entry in entries if writer.add(entry))
+                count = sum(1 for entry in entries if writer.add(self._with_sha256(entry)))
                 writer.finish()
                 stream.flush()
                 fsync_file(stream.fileno())

@@ -26,7 +26,7 @@ class ShardIntake:
         self._files = files
         self._blobs = blobs
 
-    def accept(self, upload: BinaryIO, on_blob: Callable[[str], None] | None) -> int:
+    def accept(self, upload: BinaryIO, on_blob: Callable[[str], None] | None) -> List[bytes]:
         """Check an uploaded shard and keep it.
 
         The plain bytes of a file are unpacked chunk by chunk, so memory does not grow with it.
@@ -38,7 +38,7 @@ class ShardIntake:
                 in buckets: then nothing is unpacked, and they are forgotten unchecked.
 
         Returns:
-            How many files it describes.
+            The Xet hashes of the files that it describes.
 
         Raises:
             XetFormatError: If it is malformed or points nowhere.
@@ -47,10 +47,10 @@ class ShardIntake:
         upload.seek(0)
         wanted = {segment.xorb for _, e in _shard.read_files(upload) for segment in e.segments()}
         with self._xorbs.pinned(wanted):
-            count = 0
+            digests = []
             for entry in _entries(upload):
                 self._check(entry)
-                count += 1
+                digests.append(entry.digest)
             # Only now, when nothing cheap to find is wrong, is anything unpacked.
             for entry in _entries(upload):
                 if entry.sha256 is not None and on_blob is not None:
@@ -59,7 +59,7 @@ class ShardIntake:
             if on_blob is None:
                 entries = (entry._replace(sha256=None) for entry in entries)
             self._files.add(entries)
-        return count
+        return digests
 
     def _check(self, entry: FileEntry) -> None:
         name = _hashing.to_text(entry.digest)

@@ -5,7 +5,7 @@ Source: "Get File Reconstruction" in the Xet protocol specification (huggingface
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from hfl_localhub._xet import _hashing, _xorb
 from hfl_localhub._xet._errors import XetRangeError
@@ -94,6 +94,18 @@ def plain(entry: FileEntry, span: Span, xorbs: XorbStorage) -> Iterator[bytes]:
             skip = 0
             wanted -= len(data)
             yield data
+
+
+def distinct_size(entries: Iterable[FileEntry], xorbs: XorbStorage) -> int:
+    """Return how many plain bytes some files have; chunks that they share count once."""
+    segments = (segment for entry in entries for segment in entry.segments())
+    whole = {Piece(segment.xorb, segment.start, segment.end, 0) for segment in segments}
+    return sum(
+        xorbs.table(xorb).plain_size(start, end)
+        for xorb, runs in _merged(list(whole)).items()
+        for start, end in runs
+        if xorbs.has(xorb)  # or it was lost to a disk error
+    )
 
 
 def _cut(segment: Segment, span: Span, position: int, table: _xorb.ChunkTable) -> Piece:

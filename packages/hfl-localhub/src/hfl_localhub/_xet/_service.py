@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Callable, Collection, Dict, Iterator
+from typing import TYPE_CHECKING, BinaryIO, Callable, Collection, Dict, Iterable, Iterator
 
 from hfl_localhub._xet import _garbage, _hashing, _plan
 from hfl_localhub._xet._dedup import ChunkIndex
@@ -78,9 +78,13 @@ class XetService:
         found = self._files.sha256(_digest(xet_hash))
         return found.hex() if found is not None else None
 
+    def is_empty(self, xet_hash: str) -> bool:
+        """Whether this is the file without bytes."""
+        return _digest(xet_hash) == _hashing.EMPTY_HASH
+
     def is_in(self, repo_type: str, repo_id: str, xet_hash: str) -> bool:
         """Whether a repository (in any revision) or a bucket has a file."""
-        if _digest(xet_hash) == _hashing.EMPTY_HASH:
+        if self.is_empty(xet_hash):
             return True  # there is nothing to hide in it, and it is never uploaded
         return self._context.holds(repo_type, repo_id, xet_hash, self.sha256(xet_hash))
 
@@ -136,9 +140,12 @@ class XetService:
         def note(sha256: str) -> None:
             self._context.record_upload(scope.repo_type, scope.repo_id, sha256)
 
-        count = self._intake.accept(upload, None if scope.repo_type == "bucket" else note)
+        is_for_bucket = scope.repo_type == "bucket"
+        digests = self._intake.accept(upload, None if is_for_bucket else note)
+        if is_for_bucket:
+            self._context.record_bucket_upload(scope.repo_id, set(map(_hashing.to_text, digests)))
         self._chunks.add_files(upload)
-        return count
+        return len(digests)
 
     def xorb_run(self, xet_hash: str) -> tuple[Path, int]:
         """Return where a xorb's packed chunks are and how many bytes they take.
@@ -149,9 +156,10 @@ class XetService:
         digest = _digest(xet_hash)
         return self._xorbs.path(digest), self._xorbs.table(digest).run_length
 
-    def used(self) -> int:
-        """Return how many bytes the store takes on disk; what files share counts once."""
-        return self._xorbs.used()
+    def distinct_size(self, xet_hashes: Iterable[str]) -> int:
+        """Return how many plain bytes some files have; chunks that they share count once."""
+        entries = (entry for entry in map(self._find, xet_hashes) if entry is not None)
+        return _plan.distinct_size(entries, self._xorbs)
 
     def collect_garbage(
         self,

@@ -157,7 +157,3 @@ class XorbStorage:
         for path in self._folder.glob("??/*"):
             with contextlib.suppress(ValueError):  # not ours: a file that somebody put there
                 yield _hashing.from_text(path.name)
-
-    def used(self) -> int:
-        """Return how many bytes all xorbs take; shared data counts once."""
-        return sum(path.stat().st_size for path in self._folder.glob("??/*"))

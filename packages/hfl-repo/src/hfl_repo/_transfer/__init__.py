@@ -30,6 +30,8 @@ from hfl_repo._transfer._upload import OnUploadConflict, Upload, Wish, plan_for
 from hfl_repo.errors import RepoArchivedError, RevisionNotFoundError
 
 if TYPE_CHECKING:
+    import threading
+
     from hfl_repo._hub import Hub
 
 __all__ = ["Transfers"]
@@ -126,7 +128,7 @@ class Transfers(RepoBase):
         )
         found = scan(source, path_in_repo, wish.taken, wish.allowed)
         patience, hub = self._patient(timeout)
-        branch = revision or _DEFAULT
+        branch = self._target.at(_DEFAULT if revision is None else revision).revision or ""
         base = self._check_upload(branch, private, create_branch=create_branch, wish=wish)
         with Progress() as progress:
             work = Upload(
@@ -253,10 +255,16 @@ class Transfers(RepoBase):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _patient(self, timeout: float | None) -> tuple[Patience, Hub]:
+    def _patient(
+        self,
+        timeout: float | None,
+        *,
+        waits_for_quota: bool = True,
+        stop: threading.Event | None = None,
+    ) -> tuple[Patience, Hub]:
         """Return the Hub with the policy of a transfer: as patient as it was asked to be."""
         hub = copy.copy(self._hub)
-        patience = Patience(hub.retry, timeout)
+        patience = Patience(hub.retry, timeout, waits_for_quota=waits_for_quota, stop=stop)
         hub.retry = dataclasses.replace(hub.retry, timeout=timeout, sleep=patience.sleep)
         hub.timeout = patience.bounded(hub.timeout)
         return patience, hub

@@ -49,14 +49,17 @@ class UnreadableInsideError(Exception):
     """It cannot be unpacked: it is damaged or encrypted."""
 
 
-def opened_inside(source: Path, head: bytes) -> Iterator[tuple[str, Readable]]:
+def opened_inside(
+    source: Path, head: bytes, is_read_by_name: Callable[[str], bool]
+) -> Iterator[tuple[str, Readable]]:
     """Open what a file holds in compressed form, one thing at a time.
 
-    What is stored without compression is seen in the file itself.
+    What is stored without compression is seen in the file itself, except by its name.
 
     Args:
         source: The file.
         head: Its first bytes.
+        is_read_by_name: Whether a name says that more is to be looked for than shapes.
 
     Yields:
         The name inside (empty when there is one thing only), and its content.
@@ -79,7 +82,9 @@ def opened_inside(source: Path, head: bytes) -> Iterator[tuple[str, Readable]]:
         raise UnreadableInsideError(str(error)) from error
     with archive:
         for member in archive.infolist():
-            is_shown = member.compress_type == zipfile.ZIP_STORED and not _is_pickle(member)
+            is_shown = member.compress_type == zipfile.ZIP_STORED and not (
+                _is_pickle(member) or is_read_by_name(member.filename)
+            )
             if member.is_dir() or is_shown:
                 continue
             if member.flag_bits & 1:
@@ -106,16 +111,22 @@ def pickled_pairs(data: bytes) -> Iterator[tuple[int, str, str]]:
     """
     if len(data) > _LARGEST_PICKLE:
         return
-    before: str | None = None
+    stream = io.BytesIO(data)
     # What is no pickle after all ends the search; its bytes have been looked at anyway.
     with contextlib.suppress(Exception):
-        for opcode, argument, position in pickletools.genops(io.BytesIO(data)):
-            if isinstance(argument, str) and "UNICODE" in opcode.name:
-                if before is not None:
-                    yield position or 0, before, argument
-                before = argument
-            elif opcode.name not in _BETWEEN:
-                before = None
+        while stream.tell() < len(data):  # torch's old format is several, one after the other
+            yield from _pairs_of_one(stream)
+
+
+def _pairs_of_one(stream: IO[bytes]) -> Iterator[tuple[int, str, str]]:
+    before: str | None = None
+    for opcode, argument, position in pickletools.genops(stream):
+        if isinstance(argument, str) and "UNICODE" in opcode.name:
+            if before is not None:
+                yield position or 0, before, argument
+            before = argument
+        elif opcode.name not in _BETWEEN:
+            before = None
 
 
 _BETWEEN = {"MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT", "FRAME"}

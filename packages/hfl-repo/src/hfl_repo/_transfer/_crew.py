@@ -7,23 +7,32 @@ gigabytes that are on their way.
 from __future__ import annotations
 
 import threading
+import time
 from typing import Callable, Sequence
 
 __all__ = ["in_parallel"]
 
 
-def in_parallel(work: Sequence[Callable[[], None]], workers: int, name: str) -> list[Exception]:
+def in_parallel(
+    work: Sequence[Callable[[], None]],
+    workers: int,
+    name: str,
+    *,
+    seconds: float | None = None,
+) -> list[Exception]:
     """Do all of it, whatever goes wrong with some.
 
     Args:
         work: What to do.
         workers: How many at once.
         name: What the threads are called.
+        seconds: How long it is waited for; None for as long as it takes.
 
     Returns:
         The errors, in the order of the work.
 
     Raises:
+        TimeoutError: It was not done in time. What a thread is stuck in ends with the process.
         KeyboardInterrupt: The caller was interrupted; what was not begun will not be.
     """
     left = iter(list(enumerate(work)))
@@ -49,8 +58,11 @@ def in_parallel(work: Sequence[Callable[[], None]], workers: int, name: str) -> 
     for thread in threads:
         thread.start()
     try:
+        until = None if seconds is None else time.monotonic() + seconds
         for thread in threads:
-            thread.join()
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                raise TimeoutError
     finally:
         is_stopped.set()
     return [errors[number] for number in sorted(errors)]

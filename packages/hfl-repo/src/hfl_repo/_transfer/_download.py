@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterable, Mapping, Sequence
 
-from hfl_core import Progress, RetryPolicy, get_logger, require_free_space
-from hfl_core.errors import HflError, IntegrityError, NetworkError, ValidationError
+from hfl_core import Progress, RetryPolicy, get_logger, require_free_space, translated_os_errors
+from hfl_core.errors import DiskSpaceError, HflError, IntegrityError, NetworkError, ValidationError
 from hfl_repo._transfer._cache_layout import RepoCache
 from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._digest_cache import DigestCache
@@ -50,19 +51,26 @@ def chosen_files(
         EntryNotFoundError: A path without wildcards is not there, or nothing matches.
         ValidationError: The Hub names a file that would lie outside of the folder.
     """
-    bad = next((path for path in tree if path_problem(path)), None)
+    found = tree if patterns is None else _meant(tree, patterns, target)
+    bad = next((path for path in found if path_problem(path)), None)
     if bad is not None:
-        raise ValidationError(f"{target.repo_id!r} has a file that cannot be kept here: {bad!r}.")
-    if patterns is None:
-        return tree
+        raise ValidationError(
+            f"{target.repo_id!r} has a file that cannot be kept here: {bad!r} ({path_problem(bad)}).",
+            hint="Name the files that you need, or have it renamed in the repository.",
+        )
+    return found
+
+
+def _meant(tree: Tree, patterns: Sequence[str], target: Target) -> Mapping[str, RemoteFile]:
     revision = target.revision or "main"
+    exact = {pattern for pattern in patterns if pattern in tree}  # "a [1].txt" is one, too
     for pattern in patterns:
-        if not re.search(r"[*?\[!\\]", pattern):
+        if pattern not in exact and not re.search(r"[*?\[!\\]", pattern):
             one = Patterns([pattern])
             if not any(one.match(path) for path in tree):
                 raise EntryNotFoundError(target.repo_id, pattern, revision=revision)
     meant = Patterns(patterns)
-    found = {path: file for path, file in tree.items() if meant.match(path)}
+    found = {path: file for path, file in tree.items() if path in exact or meant.match(path)}
     if not found:
         raise EntryNotFoundError(target.repo_id, ", ".join(patterns), revision=revision)
     return found
@@ -128,7 +136,9 @@ class Download:
         with self._progress.task("Downloading", total, "bytes") as task, self._hub.quietly():
             work = [functools.partial(self._fetch, file, task.advance) for file in wanted]
             try:
-                errors = in_parallel(work, _AT_ONCE, "hfl-download")
+                errors = in_parallel(work, _AT_ONCE, "hfl-download", seconds=self._patience.left)
+            except TimeoutError as error:
+                raise self._patience.overdue() from error
             except BaseException:  # Ctrl-C
                 self._patience.give_up()
                 raise
@@ -179,10 +189,16 @@ class Download:
         except self._hub.library.errors.LocalEntryNotFoundError as error:
             raise NetworkError(f"{self._hub.endpoint} cannot be reached.") from error
         except (OSError, RuntimeError) as error:
+            if _is_no_room(error):
+                raise DiskSpaceError(
+                    f"The disk became full while {file.path!r} was fetched to {self._folder}.",
+                    hint="Free some space and call it again: what has arrived stays.",
+                ) from error
             # huggingface_hub found fewer or more bytes than were announced, or hf_xet gave up.
             if isinstance(error, RuntimeError) or "onsistency" in str(error):
                 raise DamagedOnTheWayError(f"{file.path!r} arrived incomplete.") from error
-            raise
+            with translated_os_errors(f"keep {file.path!r}"):
+                raise
 
     def _verified(self, files: Iterable[RemoteFile]) -> set[str]:
         """Return which of the files are in the cache with the content that they are to have."""
@@ -213,6 +229,13 @@ class Download:
         for folder, size in needed.items():
             if size:
                 require_free_space(folder, size, purpose=f"a download of {self._target.repo_id!r}")
+
+
+def _is_no_room(error: BaseException) -> bool:
+    # hf_xet has only a text for it.
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
+        text in str(error) for text in ("No space left on device", "(os error 28)")
+    )
 
 
 def _existing(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import posixpath
+import re
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Sequence
 
@@ -12,19 +13,24 @@ from hfl_repo._transfer import _containers, _local_paths, _secrets
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._findings import Allowed, Finding, refuse
 from hfl_repo._transfer._scan import LocalFile
-from hfl_repo._transfer._tensor_file import find_in_tensors
+from hfl_repo._transfer._tensor_file import find_in_tensors, tensor_metadata
+from hfl_repo._transfer._wide_text import read_narrow
 
 __all__ = ["inspect_file", "pass_gate"]
 
 _LOG = get_logger(__name__)
 # Raised with every change of what is looked for: files that passed older rules are looked at again.
-RULES = 1
+RULES = 2
 _PIECE, _OVERLAP = 1 << 20, 1024
 _LARGEST_TEXT = 8 << 20
 _MOST_FINDINGS = 20
 _CONFIGURATIONS = (".json", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties")
 _CARDS = (".md", ".ipynb")
-_PROGRAMS = (".py", ".sh", ".env", ".xml", ".netrc")
+_PROGRAMS = (".py", ".sh", ".env", ".xml", ".js", ".ts", ".tf", ".ps1", ".bat")
+# Files of programs that keep passwords there.
+_KEPT_SECRETS = {".netrc", "_netrc", ".npmrc", ".pypirc", "credentials", "dockerfile", "makefile"}
+_COMPRESSED = (".gz", ".bz2", ".xz")
+_LOGIN = re.compile(r"(?m)(?<=\s)(password)[ \t]+(?=\S)")  # how a .netrc says it
 # These hold words of a language, and words look like anything.
 _VOCABULARIES = {"tokenizer.json", "vocab.json", "added_tokens.json", "merges.txt"}
 
@@ -85,9 +91,11 @@ def _inspect(path: str, source: Path) -> Iterator[Finding]:
         if path.endswith(".safetensors"):
             yield from find_in_tensors(path, file, size)
             file.seek(0)
+            yield from _told(path, "__metadata__.json", tensor_metadata(file))
+            file.seek(0)
         yield from _look_into(path, "", file, size)
     try:
-        for name, inside in _containers.opened_inside(source, head):
+        for name, inside in _containers.opened_inside(source, head, _is_read_by_name):
             yield from _look_into(path, name, inside, None)
     except _containers.TooLargeInsideError:
         yield Finding(path, "archive", "an archive that unpacks to more than can be looked through")
@@ -104,10 +112,7 @@ def _look_into(
     is_text = True
     kept = b""
     rest = b""
-    while True:
-        piece = file.read(_PIECE)
-        if not piece:
-            break
+    for piece in read_narrow(file, _PIECE):
         if start == 0 and not rest:
             is_text = b"\0" not in piece[:8192]
         if len(kept) <= _LARGEST_TEXT:
@@ -124,7 +129,7 @@ def _look_into(
         rest = data[cut:]
     if len(kept) > _LARGEST_TEXT and (size is None or size > _LARGEST_TEXT):
         return
-    if kept.startswith(_containers.PICKLE):
+    if kept.startswith(_containers.PICKLE) or (name or path).endswith((".pkl", ".pickle")):
         yield from _pickled(path, name, kept)
     elif is_text:
         yield from _told(path, name, kept.decode("utf-8", "replace"))
@@ -139,11 +144,12 @@ def _pickled(path: str, name: str, data: bytes) -> Iterator[Finding]:
 
 def _told(path: str, name: str, text: str) -> Iterator[Finding]:
     """Look for what is meant for people and programs, in files that are for them."""
-    file_name = posixpath.basename(name or path)
-    suffix = posixpath.splitext(file_name)[1] or (file_name if file_name.startswith(".") else "")
+    file_name, suffix = _kind(name or path)
     if file_name in _VOCABULARIES:
         return
-    if suffix in (*_CONFIGURATIONS, *_CARDS, *_PROGRAMS):
+    if _is_read_by_name(name or path):
+        if file_name.endswith("netrc"):
+            text = _LOGIN.sub(r"\1: ", text)
         for hit in _secrets.find_assigned(text):
             place = _place(name, True, text.count("\n", 0, hit.position), 0)
             yield Finding(path, "secret", f"a secret ({hit.text})", place)
@@ -155,6 +161,21 @@ def _told(path: str, name: str, text: str) -> Iterator[Finding]:
         for position, what in _local_paths.find_absolute_paths(text):
             place = _place(name, True, text.count("\n", 0, position), 0)
             yield Finding(path, "absolute-path", what, place)
+
+
+def _kind(path: str) -> tuple[str, str]:
+    """Return a file's name and what it is, in small letters; that it is compressed does not count."""
+    file_name = posixpath.basename(path).lower()
+    if file_name.endswith(_COMPRESSED):
+        file_name = posixpath.splitext(file_name)[0]
+    if file_name == ".env" or file_name.startswith(".env."):
+        return file_name, ".env"
+    return file_name, posixpath.splitext(file_name)[1]
+
+
+def _is_read_by_name(path: str) -> bool:
+    file_name, suffix = _kind(path)
+    return suffix in (*_CONFIGURATIONS, *_CARDS, *_PROGRAMS) or file_name in _KEPT_SECRETS
 
 
 def _place(name: str, is_text: bool, lines: int, position: int) -> str:

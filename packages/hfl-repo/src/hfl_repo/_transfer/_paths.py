@@ -22,6 +22,8 @@ def path_problem(path: str) -> str | None:
     if path.startswith("/") or re.match(r"[A-Za-z]:/", path):
         return "it is absolute"
     for part in path.split("/"):
+        if re.match(r"[A-Za-z]:", part):
+            return f"{part!r} begins like a drive of Windows, which the Hub's clients refuse"
         if part in ("", ".", ".."):
             return "a part of it is empty, '.' or '..'"
         if part.lower() in _RESERVED:

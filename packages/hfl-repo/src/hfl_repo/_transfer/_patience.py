@@ -37,6 +37,8 @@ class Patience:
     Args:
         retry: How often a failed request is tried and how long is waited in between.
         timeout: Seconds for everything together; None for no limit.
+        waits_for_quota: Whether a rate limit is waited out; raised at once if not.
+        stop: Ends the transfer at its next check, or its waiting, when it is set.
 
     Attributes:
         retries: How often something was tried again.
@@ -45,7 +47,14 @@ class Patience:
         ConfigError: The timeout is not above 0.
     """
 
-    def __init__(self, retry: RetryPolicy, timeout: float | None) -> None:
+    def __init__(
+        self,
+        retry: RetryPolicy,
+        timeout: float | None,
+        *,
+        waits_for_quota: bool = True,
+        stop: threading.Event | None = None,
+    ) -> None:
         if timeout is not None and not timeout > 0:
             raise ConfigError(f"timeout is a number of seconds above 0, or None, not {timeout!r}.")
         self._retry = retry
@@ -54,6 +63,8 @@ class Patience:
         self._started = retry.clock()
         self._lock = threading.Lock()
         self._is_given_up = False
+        self._waits_for_quota = waits_for_quota
+        self._stop = stop
         self.retries = 0
 
     @property
@@ -62,6 +73,11 @@ class Patience:
         if self._timeout is None:
             return None
         return max(0.0, self._started + self._timeout - self._clock())
+
+    def overdue(self) -> TransferTimeoutError:
+        """End all threads of the transfer, and return the error for a time that is over."""
+        self.give_up()
+        return TransferTimeoutError(self._timeout or 0.0)
 
     def give_up(self) -> None:
         """End all threads of the transfer at their next check: one was interrupted, or failed."""
@@ -74,7 +90,7 @@ class Patience:
             TransferTimeoutError: It is.
             GivenUpError: The transfer was given up.
         """
-        if self._is_given_up:
+        if self._is_given_up or (self._stop is not None and self._stop.is_set()):
             raise GivenUpError("The transfer was given up.")
         if self._timeout is not None and self.left == 0:
             raise TransferTimeoutError(self._timeout)
@@ -87,7 +103,10 @@ class Patience:
         """Wait before something is tried again, and count it."""
         with self._lock:
             self.retries += 1
-        self._retry.sleep(seconds)
+        if self._stop is None:
+            self._retry.sleep(seconds)
+        else:
+            self._stop.wait(seconds)
 
     def call(self, function: Callable[[], _T]) -> _T:
         """Call a function, again if it fails in a way that may pass.
@@ -116,6 +135,8 @@ class Patience:
                 self._wait(error, self._backoff(overtaken, spread=True))
             except RateLimitError as error:
                 limited += 1
+                if not self._waits_for_quota:
+                    raise
                 if limited > _MOST_RATE_LIMITED or (
                     error.retry_after is None and limited >= self._retry.attempts
                 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -36,13 +37,14 @@ def place_files(
         DiskSpaceError: There is no room.
     """
     with translated_os_errors(f"write to {os.fspath(to)!r}"):
-        if to.exists():
-            present = _present(files.values(), to, digests)
-            _copy(snapshot, [path for path in files if path not in present], to)
-            return
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with _staged(to) as stage:
-            _copy(snapshot, files, stage)
+        if not to.exists():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with _staged(to) as stage:
+                _copy(snapshot, files, stage)
+                if _took_its_place(stage, to):
+                    return
+        present = _present(files.values(), to, digests)
+        _copy(snapshot, [path for path in files if path not in present], to)
 
 
 @contextlib.contextmanager
@@ -51,10 +53,18 @@ def _staged(to: Path) -> Iterator[Path]:
     stage.mkdir()
     try:
         yield stage
-        stage.rename(to)
-    except BaseException:
+    finally:  # of one that has become the folder, nothing is left here
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _took_its_place(stage: Path, to: Path) -> bool:
+    try:
+        stage.rename(to)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False  # somebody else was faster
         raise
+    return True
 
 
 def _copy(snapshot: Path, paths: Iterable[str], to: Path) -> None:

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 from hfl_core.errors import NetworkError
-from hfl_repo._transfer._digests import FileDigests
+from hfl_repo._transfer._tree import RemoteFile
 
 if TYPE_CHECKING:
     from hfl_repo._hub import Hub
     from hfl_repo._target import Target
 
 __all__ = ["RemoteFile", "Tree", "list_tree"]
-
-
-@dataclasses.dataclass(frozen=True)
-class RemoteFile:
-    """A file in a repository.
-
-    Attributes:
-        path: Its path.
-        size: Bytes.
-        git_sha1: git's name for what it keeps: the content, or the pointer to a large file.
-        sha256: The content's name as a large file; None for a small one.
-    """
-
-    path: str
-    size: int
-    git_sha1: str
-    sha256: str | None = None
-
-    def holds(self, digests: FileDigests) -> bool:
-        """Say whether its content is the one with these digests."""
-        if self.sha256 is not None:
-            return self.sha256 == digests.sha256
-        return self.git_sha1 == digests.git_sha1
 
 
 Tree = Dict[str, RemoteFile]

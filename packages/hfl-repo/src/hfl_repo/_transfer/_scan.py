@@ -178,7 +178,10 @@ class _Walk:
 
     def _follows(self, entry: os.DirEntry[str], name: str, above: Sequence[str]) -> bool:
         real = os.path.realpath(entry.path)
-        is_folder = entry.is_dir()
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # links that lead to each other
+            return self._note(Finding(name, "link", "a link that leads nowhere but to itself"))
         if not is_folder and not self._taken.takes(name):
             return False
         if not os.path.lexists(real):

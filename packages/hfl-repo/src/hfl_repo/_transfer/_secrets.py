@@ -4,7 +4,7 @@
 It is too slow for weights, and so is a search for each of the shapes (20 MB/s for two dozen of
 them). But all shapes are at least 18 characters long without a space, and such a run is rare in
 binary data: every third byte, of which six in a row belong to a token's characters, finds all of
-them at 300 to 600 MB/s on one core. In texts, where letters are everywhere, every byte is looked at.
+them at about 1 GB/s on one core. In texts, where letters are everywhere, every byte is looked at.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ _SHAPES = re.compile(
 )
 _WORDS = re.compile(rb"(?<![A-Za-z0-9_])(?:" + _SHAPES.pattern + rb")")
 _LONG = (b"PRIVATE KEY-----", b"hooks.slack.com/", b"/api/webhooks/")
+# In binary data a search for each costs as much as all the rest; addresses are long runs, too.
+_IN_BINARY = re.compile(_SHAPES.pattern + rb"|hooks\.slack\.com/|/api/webhooks/")
+_LONG_IN_BINARY = _LONG[:1]
 # These may stand before a short secret, or one with a space in front of it; in texts only.
 _SPOKEN = (b"bearer ", b"basic ", b"authorization", b"://")
 _NAMES = re.compile(
@@ -107,12 +110,12 @@ def find_assigned(text: str) -> Iterator[Hit]:
 
 
 def _candidates(data: bytes, *, is_text: bool) -> Iterator[tuple[int, int]]:
-    for needle in _LONG:
+    for needle in _LONG if is_text else _LONG_IN_BINARY:
         position = data.find(needle)
         while position >= 0:
             yield position, position + len(needle)
             position = data.find(needle, position + len(needle))
-    shapes, step = (_WORDS, 1) if is_text else (_SHAPES, _STEP)
+    shapes, step = (_WORDS, 1) if is_text else (_IN_BINARY, _STEP)
     for start, end in _runs(data, step):
         for found in shapes.finditer(data, start, end):
             yield found.span()

@@ -101,11 +101,25 @@ class Sender:
                 self._by_lfs(missing, asked, overall)
 
     def _by_xet(self, files: Sequence[LargeFile], overall: ProgressTask) -> None:
-        def once() -> None:
+        def send() -> None:
             left = [file for file in files if file.sha256 not in self._arrived]
             send_by_xet(self._hub, self._target, left, create_pr=self._create_pr)
 
-        self._patience.call(once)
+        def once() -> None:
+            seconds = self._patience.left
+            if seconds is None:
+                send()
+                return
+            # hf_xet knows no deadline, and asks a Hub that fails for minutes.
+            try:
+                errors = in_parallel([send], 1, "hfl-xet", seconds=seconds)
+            except TimeoutError as error:
+                raise self._patience.overdue() from error
+            if errors:
+                raise errors[0]
+
+        with self._hub.quietly():
+            self._patience.call(once)
         for file in files:
             self._arrived.add(file.sha256)
             self.count(file.size)

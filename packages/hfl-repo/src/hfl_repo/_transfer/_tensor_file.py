@@ -11,7 +11,7 @@ from typing import IO, Any, Iterator
 
 from hfl_repo._transfer._findings import Finding
 
-__all__ = ["find_in_tensors"]
+__all__ = ["find_in_tensors", "tensor_metadata"]
 
 _LONGEST_HEADER = 100_000_000  # the library refuses more
 _SHOWN = 3
@@ -46,6 +46,22 @@ def find_in_tensors(path: str, file: IO[bytes], size: int) -> Iterator[Finding]:
         )
     if empty:
         yield Finding(path, "empty-tensor", f"tensors without elements: {_listed(empty)}")
+
+
+def tensor_metadata(file: IO[bytes]) -> str:
+    """Return what a safetensors file says besides its tensors, as JSON; empty if it says nothing.
+
+    Args:
+        file: The file, at its start.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if length > _LONGEST_HEADER:
+        return ""
+    try:
+        said = json.loads(file.read(length))["__metadata__"]
+    except (ValueError, TypeError, KeyError, RecursionError):  # `find_in_tensors` tells
+        return ""
+    return json.dumps(said, ensure_ascii=False)
 
 
 def _listed(names: list[Any]) -> str:

@@ -54,8 +54,7 @@ def send_by_xet(hub: Hub, target: Target, files: Sequence[LargeFile], *, create_
         except RuntimeError as error:  # what hf_xet raises besides ConnectionError and TimeoutError
             raise NetworkError(f"Xet could not send the files: {redact(str(error))}.") from error
 
-    with hub.quietly():
-        hub.call(send, target, retry=RetryPolicy(attempts=1))
+    hub.call(send, target, retry=RetryPolicy(attempts=1))
 
 
 def _prepared_type(hub: Hub) -> Any:

@@ -1,0 +1,316 @@
+"""``hfl checkpoint push|upload|download|promote``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+
+import click
+
+from hfl_checkpoint._cli_common import run_argument, which_of
+from hfl_core.cli import Output, format_option, human_bytes
+
+if TYPE_CHECKING:
+    from hfl_checkpoint._remote._publish import PublishReport
+    from hfl_checkpoint._remote._queue import Target
+    from hfl_checkpoint._run import RunDirectory
+
+__all__ = ["COMMANDS"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_COLUMNS = {"name": "Checkpoint", "state": "State", "reason": "Why"}
+
+
+def _hub_options(function: _F) -> _F:
+    """Add the options that say on which Hub, as whom."""
+    for option in (
+        click.option("--endpoint", metavar="URL", help="The Hub; see `hfl auth explain`."),
+        click.option("--profile", metavar="NAME", help="The profile; see `hfl auth list`."),
+    ):
+        function = option(function)
+    return function
+
+
+_visibility = click.option(
+    "--private/--public",
+    "private",
+    default=True,
+    show_default=True,
+    help="What the repository has to be.",
+)
+_allow = click.option(
+    "--allow",
+    metavar="NAME",
+    multiple=True,
+    help="What the gate lets through: PATH:KIND, PATH or KIND; repeatable.",
+)
+_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+
+@click.command()
+@run_argument
+@_allow
+@_dry_run
+@_hub_options
+@format_option
+def push(
+    run: str,
+    allow: Tuple[str, ...],
+    dry_run: bool,
+    output: Output,
+    **hub: Optional[str],
+) -> None:
+    """Publish what still waits in the upload queue of RUN.
+
+    A training that ended while the Hub could not be reached leaves its checkpoints in the queue.
+    It can be interrupted and started again. Ends with status 9 when something is refused.
+
+    \b
+    Examples:
+      hfl checkpoint push runs/digits --dry-run
+      hfl checkpoint push runs/digits
+    """
+    from hfl_checkpoint._remote._publish import Publisher
+    from hfl_checkpoint._remote._queue import UploadQueue
+    from hfl_core import NotFoundError
+
+    directory = _open(run)
+    waiting = UploadQueue(directory).read()
+    if waiting.target is None:
+        raise NotFoundError(
+            f"{run!r} has no upload queue.",
+            hint=f"Publish by hand with: hfl checkpoint upload {run} latest --to namespace/name",
+        )
+    if dry_run:
+        rows = [
+            _row(name, "refused" if why else "waiting", why)
+            for name, why in waiting.pending.items()
+        ]
+        rows += [_row(name, "to be retired", None) for name in waiting.retire]
+        output.rows(rows, _COLUMNS, empty="Nothing waits.")
+        return
+    with UploadQueue(directory).change() as changed:  # somebody looked at it, and asks again
+        changed.pending = dict.fromkeys(changed.pending)
+    publisher = Publisher(directory, _with(waiting.target, hub), policies=None, allow=allow)
+    _show(output, publisher.publish_all())
+
+
+@click.command()
+@run_argument
+@click.argument("which", nargs=-1, required=True)
+@click.option("--to", "repo_id", metavar="REPO", help="The repository.  [default: the run's own]")
+@click.option("--revision", metavar="BRANCH", help="The branch.  [default: checkpoints]")
+@_visibility
+@_allow
+@_dry_run
+@_hub_options
+@format_option
+def upload(
+    run: str,
+    which: Tuple[str, ...],
+    repo_id: Optional[str],
+    revision: Optional[str],
+    private: bool,
+    allow: Tuple[str, ...],
+    dry_run: bool,
+    output: Output,
+    **hub: Optional[str],
+) -> None:
+    """Publish checkpoints of RUN by hand, one or many, in one commit.
+
+    WHICH names one or more: a name, a label, a step, 'latest', 'best:METRIC', a pattern
+    ('step-*'), or a range of steps ('1000..5000').
+
+    \b
+    Examples:
+      hfl checkpoint upload runs/digits latest --to me/digits
+      hfl checkpoint upload runs/digits 1000..5000 --to me/digits --dry-run
+      hfl checkpoint upload runs/digits best:eval_loss --revision experiments/a
+    """
+    from hfl_checkpoint._remote._choose import choose
+    from hfl_checkpoint._remote._publish import Publisher
+    from hfl_checkpoint._remote._queue import Target, UploadQueue
+    from hfl_core import ConfigError
+
+    directory = _open(run)
+    queue = UploadQueue(directory)
+    known = queue.read().target
+    if repo_id is None and known is None:
+        raise ConfigError(f"{run!r} was never published.", hint="Name a repository: --to me/digits")
+    target = Target(
+        repo_id or (known.repo_id if known else ""),
+        revision or (known.revision if known else "checkpoints"),
+        private=private,
+        endpoint=known.endpoint if known else None,
+        profile=known.profile if known else None,
+    )
+    chosen = choose(which, directory.scan().checkpoints, where=run)
+    if dry_run:
+        output.rows([_row(item.name, "would be published", None) for item in chosen], _COLUMNS)
+        return
+    publisher = Publisher(directory, _with(target, hub), policies=None, allow=allow)
+    _show(output, publisher.publish_only([item.name for item in chosen]))
+
+
+@click.command()
+@click.argument("source", metavar="ADDRESS")
+@click.argument("which", nargs=-1)
+@click.option(
+    "--to", "run", type=click.Path(), required=True, help="The run's directory; made if missing."
+)
+@_dry_run
+@_hub_options
+@format_option
+def download(
+    source: str,
+    which: Tuple[str, ...],
+    run: str,
+    dry_run: bool,
+    output: Output,
+    **hub: Optional[str],
+) -> None:
+    """Fetch checkpoints from the Hub into a run's directory, verified; one or many.
+
+    ADDRESS is hf://namespace/name or hf://namespace/name@branch. WHICH is as for 'upload'; the latest
+    without it. A training that is started in that directory goes on from there.
+
+    \b
+    Examples:
+      hfl checkpoint download hf://me/digits --to runs/digits
+      hfl checkpoint download hf://me/digits@experiments/a 'step-*' --to runs/a
+    """
+    from hfl_checkpoint._catalog_hub import HubCatalog
+    from hfl_checkpoint._remote._choose import choose
+
+    catalog = HubCatalog(source, **hub)
+    found = catalog.checkpoints()
+    chosen = choose(which or (catalog.which,), found, where=source)
+    rows: List[Dict[str, Any]] = []
+    for item in chosen:
+        here = None if dry_run else catalog.fetch(item, run)
+        rows.append(
+            {
+                "name": item.name,
+                "step": item.step,
+                "size": item.size,
+                "path": None if here is None else here.path,
+            }
+        )
+    output.rows(
+        rows,
+        {"name": "Checkpoint", "step": "Step", "size": "Size", "path": "Place"},
+        show={"size": human_bytes},
+    )
+
+
+@click.command()
+@run_argument
+@click.argument("which", default="latest")
+@click.option("--to", "repo_id", metavar="REPO", help="The repository.  [default: the run's own]")
+@click.option("--tag", metavar="NAME", help="A tag for the result.")
+@click.option("--component", metavar="NAME", help="Which model, where there are several.")
+@_visibility
+@_dry_run
+@_hub_options
+@format_option
+def promote(
+    run: str,
+    which: str,
+    repo_id: Optional[str],
+    tag: Optional[str],
+    component: Optional[str],
+    private: bool,
+    dry_run: bool,
+    output: Output,
+    **hub: Optional[str],
+) -> None:
+    """Put the model of a checkpoint of RUN at the root of main, where from_pretrained finds it.
+
+    Its card gets the metrics, the hyperparameters and the base model; what people wrote stays.
+
+    \b
+    Examples:
+      hfl checkpoint promote runs/digits best:eval_loss --tag v1.0
+      hfl checkpoint promote runs/digits 5000 --dry-run
+    """
+    from hfl_checkpoint._manager import CheckpointManager
+    from hfl_checkpoint._remote._queue import UploadQueue
+    from hfl_core import ConfigError
+
+    known = UploadQueue(_open(run)).read().target
+    if repo_id is None and known is None:
+        raise ConfigError(f"{run!r} was never published.", hint="Name a repository: --to me/digits")
+    manager = CheckpointManager(
+        run,
+        hub=repo_id or (known.repo_id if known else None),
+        revision=known.revision if known else "checkpoints",
+        endpoint=hub["endpoint"] or (known.endpoint if known else None),
+        profile=hub["profile"] or (known.profile if known else None),
+        hub_private=private,
+        background=False,
+    )
+    report = manager.promote(which_of(which), tag, component=component, dry_run=dry_run)
+    output.record(
+        {name: getattr(report, name) for name in report.__dataclass_fields__},
+        labels={
+            "checkpoint": "Checkpoint",
+            "files": "Files",
+            "removed": "Removed",
+            "tag": "Tag",
+            "bytes_sent": "Sent",
+            "bytes_copied": "Copied on the Hub",
+            "commit": "Commit",
+        },
+        show={
+            "bytes_sent": human_bytes,
+            "bytes_copied": human_bytes,
+            "files": ", ".join,
+            "removed": ", ".join,
+        },
+    )
+
+
+def _open(run: str) -> RunDirectory:
+    from pathlib import Path
+
+    from hfl_checkpoint._run import RunDirectory
+    from hfl_core import NotFoundError
+
+    if not Path(run).exists():
+        raise NotFoundError(
+            f"There is no directory {run!r}.",
+            hint="Pass the directory that was given to CheckpointManager.",
+        )
+    return RunDirectory(run)
+
+
+def _with(target: Target, hub: Mapping[str, Optional[str]]) -> Target:
+    """The same target, as far as the options do not say otherwise."""
+    import dataclasses
+
+    return dataclasses.replace(
+        target,
+        endpoint=hub["endpoint"] or target.endpoint,
+        profile=hub["profile"] or target.profile,
+    )
+
+
+def _row(name: str, state: str, reason: Optional[str]) -> Dict[str, Any]:
+    return {"name": name, "state": state, "reason": reason}
+
+
+def _show(output: Output, report: PublishReport) -> None:
+    rows = [_row(name, "published", None) for name in report.published]
+    rows += [_row(name, "was there already", None) for name in report.found]
+    rows += [_row(name, "retired", None) for name in report.retired]
+    rows += [_row(name, "refused", why) for name, why in report.refused.items()]
+    rows += [_row(name, "waiting", None) for name in report.waiting]
+    output.rows(rows, _COLUMNS, empty="Nothing waits.")
+    if report.published:
+        output.note(
+            f"{human_bytes(report.bytes_sent)} sent, {human_bytes(report.bytes_copied)} copied."
+        )
+    if report.refused:
+        click.get_current_context().exit(9)
+
+
+COMMANDS = {"push": push, "upload": upload, "download": download, "promote": promote}

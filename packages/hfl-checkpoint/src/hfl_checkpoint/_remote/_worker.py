@@ -1,0 +1,161 @@
+"""The thread that publishes while the training goes on. Nothing that happens to it reaches the training."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Callable
+
+from hfl_checkpoint._remote._queue import BusyError
+from hfl_core import HflError, NetworkError, NotFoundError, RateLimitError, get_logger
+
+if TYPE_CHECKING:
+    from hfl_checkpoint._remote._publish import Publisher, PublishReport
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 300.0
+# While somebody waits for the end, an unreachable Hub is tried more often.
+_DRAINING_PAUSE = 2.0
+_BUSY_PAUSE = 5.0
+# After it was told to stop, the thread ends at the next piece that it sends.
+_LAST_SECONDS = 5.0
+
+_log = get_logger(__name__)
+
+
+class Worker:
+    """Publishes a run's queue on a thread of its own.
+
+    Args:
+        make: Makes the publisher, given the event that ends its work.
+        wait: Seconds for which the end of the program waits for what is not published yet.
+        left: Says what is left to a person, when the waiting is over.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[threading.Event], Publisher],
+        *,
+        wait: float,
+        left: Callable[[], None],
+    ) -> None:
+        self._stop = threading.Event()
+        self.publisher = make(self._stop)
+        self._wait = wait
+        self._left = left
+        self._wake = threading.Event()
+        self._is_draining = False
+        self._is_idle = threading.Event()
+        self._said: set[str] = set()
+        self._thread: threading.Thread | None = None
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+
+    def notify(self) -> None:
+        """Say that there is something to publish; this costs next to nothing."""
+        self._is_idle.clear()
+        self._wake.set()
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._start()
+
+    def close(self) -> None:
+        """Wait for what is not published yet, no longer than was said, and end the thread.
+
+        What is left then is in the queue.
+        """
+        if self._thread is None or self._process != os.getpid() or self._stop.is_set():
+            return
+        self._is_draining = True
+        self._wake.set()
+        try:
+            self._is_idle.wait(self._wait)
+        finally:
+            self._stop.set()
+            self._wake.set()
+            self._thread.join(_LAST_SECONDS)
+            self._left()
+
+    def _start(self) -> None:
+        # Not one that the interpreter joins: what waits for a dead network would keep the program
+        # from ending. The handler waits instead, as long as it is to.
+        self._thread = threading.Thread(target=self._run, name="hfl-publish", daemon=True)
+        self._thread.start()
+        atexit.register(_close, weakref.ref(self))
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                report = self.publisher.publish()
+            except Exception as error:  # noqa: BLE001  # the training must not notice
+                failures += 1
+                pause = self._pause_after(error, failures)
+            else:
+                failures = 0
+                pause = self._pause_when_done(report)
+            if pause is None:
+                self._is_idle.set()
+            self._sleep(pause)
+
+    def _sleep(self, pause: float | None) -> None:
+        """Wait until it is time to try again; None waits for something new."""
+        until = None if pause is None else time.monotonic() + pause
+        while not self._stop.is_set():
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            was_draining = self._is_draining
+            if self._wake.wait(left):
+                # A new checkpoint does not make a limit pass or a network come back; the end of the
+                # program is worth one more attempt.
+                if until is None or self._is_draining != was_draining:
+                    return
+                self._wake.clear()
+
+    def _pause_when_done(self, report: PublishReport) -> float | None:
+        return 0.0 if report.waiting and (report.published or report.found) else None
+
+    def _pause_after(self, error: Exception, failures: int) -> float | None:
+        """How long to wait after an error; None until something changes."""
+        pause: float | None = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures - 1, 16))
+        if self._stop.is_set():
+            return None
+        if isinstance(error, RateLimitError):
+            pause = max(error.retry_after or 0.0, _FIRST_PAUSE)
+            until = time.strftime("%H:%M:%S", time.localtime(time.time() + pause))
+            _log.warning(
+                "%s Checkpoints wait until %s, and go together then.", error.message, until
+            )
+            return pause
+        if isinstance(error, BusyError):
+            pause = _BUSY_PAUSE
+        elif not isinstance(error, NetworkError):
+            # Nothing that passes by itself: a missing right, a public repository, a bug.
+            if isinstance(error, NotFoundError):
+                self.publisher.start_over()
+            pause = None
+        self._say(error)
+        return min(pause, _DRAINING_PAUSE) if pause is not None and self._is_draining else pause
+
+    def _say(self, error: Exception) -> None:
+        text = error.message if isinstance(error, HflError) else repr(error)
+        if text in self._said:
+            return
+        self._said.add(text)
+        hint = getattr(error, "hint", None)
+        _log.warning(
+            "Checkpoints wait to be published: %s%s", text, f" {hint}" if hint else "",
+            exc_info=None if isinstance(error, HflError) else error,
+        )  # fmt: skip
+
+
+def _close(reference: weakref.ref[Worker]) -> None:
+    worker = reference()
+    if worker is not None:
+        worker.close()
