@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -314,6 +315,31 @@ def test_a_file_that_is_lost_within_the_save_is_written_from_memory(open_manager
     second = manager.save(2, model=model).result()
     assert manager.verify(second).ok
     assert torch.equal(manager.load()["model"]["0.weight"], model[0].weight)
+
+
+def test_a_save_that_waits_while_its_source_is_deleted_shares_the_successor(
+    open_manager: Any,
+) -> None:
+    model = Model()
+    manager = open_manager(background=True, when_busy="coalesce", keep=KeepLast(1))
+    manager.save(1, model=model).result()
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(operation: str, path: Path) -> None:
+        if operation == "mkdir" and path.name == "state" and not reached.is_set():
+            reached.set()
+            go_on.wait()
+
+    manager._run.files._observer = hold
+    manager.save(2, model=model)
+    reached.wait()
+    waiting = manager.save(3, model=model)  # it sees step 1, which is deleted before its turn comes
+    inode = (manager.directory / "step-00000001" / FROZEN).stat().st_ino
+    go_on.set()
+    third = waiting.result()
+    assert [item.step for item in manager.checkpoints()] == [3]
+    assert (third.path / FROZEN).stat().st_ino == inode
+    assert manager.verify().ok
 
 
 def test_one_damaged_file_damages_all_that_share_it_and_training_mends_it(

@@ -393,3 +393,128 @@ def test_a_process_that_is_killed_between_writes_leaves_no_half_note(tmp_path: P
         content = path.read_text()
         assert len(content) == 200_000
         assert len(set(content)) == 1
+
+
+# ---- sharing content ------------------------------------------------------------------------------
+
+
+def shared(source: Path, target: Path, files: Files | None = None) -> bool:
+    with source.open("rb") as file:
+        return (files or Files()).share(file, target)
+
+
+def test_a_file_is_shared_without_being_written_again(tmp_path: Path) -> None:
+    source, target = tmp_path / "old", tmp_path / "new"
+    source.write_bytes(b"content")
+    assert shared(source, target)
+    assert target.read_bytes() == b"content"
+    source.unlink()
+    assert target.read_bytes() == b"content"
+
+
+def test_a_name_that_is_taken_is_not_shared_over(tmp_path: Path) -> None:
+    source, target = tmp_path / "old", tmp_path / "new"
+    source.write_bytes(b"content")
+    target.write_bytes(b"precious")
+    with pytest.raises(FileExistsError):
+        shared(source, target)
+    assert target.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_share_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(source: object, target: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    source = tmp_path / "old"
+    source.write_bytes(b"content")
+    monkeypatch.setattr(os, "link", refuse)
+    assert not shared(source, tmp_path / "new")
+    assert os.listdir(tmp_path) == ["old"]
+
+
+def test_a_full_disk_while_sharing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: object, target: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    source = tmp_path / "old"
+    source.write_bytes(b"content")
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        shared(source, tmp_path / "new")
+
+
+def test_a_file_that_took_the_name_of_the_opened_one_is_not_shared(tmp_path: Path) -> None:
+    source = tmp_path / "old"
+    source.write_bytes(b"content")
+    with source.open("rb") as file:
+        source.unlink()
+        assert not Files().share(file, tmp_path / "new"), "it is gone"
+        source.write_bytes(b"something else")
+        assert not Files().share(file, tmp_path / "new"), "it is another one"
+    assert os.listdir(tmp_path) == ["old"]
+
+
+@pytest.fixture
+def cloning(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the kernel's request to clone copy the content: most file systems here cannot clone."""
+    if sys.platform != "linux":
+        pytest.skip("cloning is asked for on Linux alone")
+    import fcntl
+
+    asked: list[int] = []
+
+    def ioctl(target: int, request: int, source: int) -> int:
+        asked.append(request)
+        os.write(target, os.pread(source, 1 << 20, 0))
+        return 0
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    return asked
+
+
+def test_where_a_file_can_be_cloned_it_is_a_file_of_its_own(
+    tmp_path: Path, cloning: list[int]
+) -> None:
+    source, target = tmp_path / "old", tmp_path / "new"
+    source.write_bytes(b"content")
+    log: list[tuple[str, str]] = []
+    files = Files(lambda operation, path: log.append((operation, path.name)))
+    assert shared(source, target, files)
+    assert cloning == [0x40049409]  # FICLONE, from linux/fs.h
+    assert log == [("clone", "new"), ("fsync", "new")]
+    assert not os.path.samefile(source, target)
+    assert target.read_bytes() == b"content"
+    with pytest.raises(FileExistsError):
+        shared(source, target, files)
+
+
+def test_whether_files_can_be_cloned_is_asked_once(tmp_path: Path) -> None:
+    source = tmp_path / "old"
+    source.write_bytes(b"content")
+    log: list[str] = []
+    files = Files(lambda operation, _: log.append(operation))
+    assert shared(source, tmp_path / "one", files)
+    if not os.path.samefile(source, tmp_path / "one"):
+        pytest.skip("this file system can clone")
+    assert shared(source, tmp_path / "two", files)
+    assert log.count("clone") <= 1
+    assert log.count("link") == 2
+
+
+def test_an_error_while_cloning_leaves_no_half_of_a_file(
+    tmp_path: Path, cloning: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(operation: str, path: Path) -> None:
+        if operation == "fsync":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    source = tmp_path / "old"
+    source.write_bytes(b"content")
+    with pytest.raises(OSError, match="Input/output"):
+        shared(source, tmp_path / "new", Files(full))
+    assert os.listdir(tmp_path) == ["old"]

@@ -66,8 +66,14 @@ def show(run: str, which: str, output: Output) -> None:
     files = [{"path": f.path, "size": f.size, "xxh3-128": f.xxh3} for f in manifest.files]
     record = {
         **facts(found),
+        "unique_size": found.unique_size,
         "parent": manifest.parent,
         "classes": {name: manifest.components[name].class_name for name in manifest.names},
+        "compression": {
+            name: entry.compression
+            for name, entry in manifest.components.items()
+            if entry.compression is not None
+        },
         "files": files,
         "versions": dict(manifest.versions),
     }
@@ -78,6 +84,8 @@ def show(run: str, which: str, output: Output) -> None:
         record,
         show={
             **SHOW,
+            "unique_size": human_bytes,
+            "compression": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),
             "metrics": lambda items: ", ".join(f"{key} {short(v)}" for key, v in items.items()),
             "components": ", ".join,
             "classes": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),

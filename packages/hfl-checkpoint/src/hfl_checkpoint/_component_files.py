@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping, Sequence
 
 from hfl_checkpoint import _canonical
 from hfl_checkpoint._components import MODEL, Captured
@@ -18,6 +18,8 @@ from hfl_core import new_digest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import torch
 
     from hfl_core import Files
 
@@ -33,6 +35,11 @@ class Storage:
 
     max_shard_size: int
     compression: Mapping[str, str] | str | None = None
+
+    def unknown(self, components: Collection[str]) -> List[str]:
+        """The names for which a level was given, and which are none of the components."""
+        named = self.compression if isinstance(self.compression, Mapping) else {}
+        return [name for name in named if name not in components]
 
     def shards(self, item: Captured, packed: Packed) -> tuple[Shard, ...]:
         """Divide a component's tensors into files."""
@@ -87,35 +94,14 @@ def write_component(
     packings: Dict[str, Packing] = {}
     for shard in shards:
         stored = {key: packed.stored[key] for key in shard.keys}
-        source = shard.same_as
-        if source is None and previous is not None:
-            source = previous.same(item.name, shard, stored)
-        if source is not None and share(files, source, stage / shard.path):
-            files.protect(stage / shard.path)
-            digests.update({key: source.digests[key] for key in shard.keys})
-            if source.packing is not None:
-                packings[shard.path] = source.packing
-            yield dataclasses.replace(source.entry, path=shard.path)
-            continue
-        digest = new_digest()
-        with files.create(stage / shard.path) as writer:
-            if shard.level is None:
-                written = write_tensors(writer, stored, digest)
-            else:
-                packings[shard.path], written = write_compressed(
-                    writer, stored, shard.level, digest
-                )
-        if shard.same_as is not None:
-            _require_unchanged(item.name, shard.same_as, written)
-        files.protect(stage / shard.path)
-        digests.update(written)
-        packing = packings.get(shard.path)
-        yield FileEntry(
-            shard.path,
-            writer.size,
-            digest.hexdigest(),
-            content_size=None if packing is None else packing.content_size,
-        )
+        file = _shared(files, stage, item.name, shard, stored, previous)
+        if file is None:
+            file = _written(files, stage, item.name, shard, stored)
+        files.protect(file.path)
+        digests.update({key: file.digests[key] for key in shard.keys})
+        if file.packing is not None:
+            packings[shard.path] = file.packing
+        yield file.entry
     if len(shards) > 1 and item.kind == MODEL and shards[0].level is None:
         path = f"{item.tensors}.index.json"
         yield write_bytes(files, stage, path, index_of(shards, packed), previous)
@@ -132,6 +118,47 @@ def write_component(
         document["compressed"] = {path: packing.to_json() for path, packing in packings.items()}
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     yield write_bytes(files, stage, f"{item.base}.json", text.encode())
+
+
+def _shared(
+    files: Files,
+    stage: Path,
+    component: str,
+    shard: Shard,
+    stored: Mapping[str, torch.Tensor],
+    previous: Previous | None,
+) -> TensorFile | None:
+    """Share the earlier file that holds the same; None when there is none that is intact."""
+    path = stage / shard.path
+    source = shard.same_as
+    if source is None and previous is not None:
+        source = previous.same(component, shard, stored)
+    if source is None:
+        return None
+    if not share(files, source, path):
+        # Where it was found may have been deleted since, and its successor holds the same.
+        source = previous.copy_of(source) if previous is not None else None
+        if source is None or not share(files, source, path):
+            return None
+    return dataclasses.replace(
+        source, path=path, entry=dataclasses.replace(source.entry, path=shard.path)
+    )
+
+
+def _written(
+    files: Files, stage: Path, component: str, shard: Shard, stored: Mapping[str, torch.Tensor]
+) -> TensorFile:
+    path, digest, packing = stage / shard.path, new_digest(), None
+    with files.create(path) as writer:
+        if shard.level is None:
+            digests = write_tensors(writer, stored, digest)
+        else:
+            packing, digests = write_compressed(writer, stored, shard.level, digest)
+    if shard.same_as is not None:
+        _require_unchanged(component, shard.same_as, digests)
+    content_size = None if packing is None else packing.content_size
+    entry = FileEntry(shard.path, writer.size, digest.hexdigest(), content_size=content_size)
+    return TensorFile(path, entry, digests, packing)
 
 
 def write_bytes(

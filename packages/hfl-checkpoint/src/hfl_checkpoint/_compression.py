@@ -34,6 +34,10 @@ LEVELS = ("fast", "small")
 # Large enough for a good ratio, small enough that every core has one and little waits in memory.
 _CHUNK_BYTES = 4 << 20
 
+# The part of a chunk that is shuffled at once. Measured on bf16 weights, per core: LZ4 packs 2 GB/s
+# whatever it is; zstd gets from 0.690 at 0.44 GB/s (64 KiB) to 0.684 at 0.50 GB/s.
+_BLOCK_BYTES = {"fast": 256 << 10, "small": 2 << 20}
+
 # https://github.com/Blosc/c-blosc2/blob/main/README_CHUNK_FORMAT.rst: a chunk's size before and after.
 _CHUNK_HEADER = struct.Struct("<4xi4xi16x")
 
@@ -214,6 +218,11 @@ def read_compressed(
         _require(sizes == (len(target), len(chunk)), "a chunk of another size than was written")
         blosc2.decompress2(chunk, dst=target, nthreads=1)
 
+    spans = packing.spans().values()
+    _require(
+        path.stat().st_size == max((span.stop for span in spans), default=0),
+        f"{path.name} has another size than its chunks",
+    )
     tensors: Dict[str, torch.Tensor] = {}
     with path.open("rb", buffering=0) as file, _Workers() as workers:
         for key, entry in packing.tensors.items():
@@ -254,16 +263,19 @@ def _require(holds: bool, problem: str) -> None:
 def _settings(level: str, itemsize: int) -> Dict[str, Any]:
     import blosc2
 
-    codec = (blosc2.Codec.LZ4, 5) if level == "fast" else (blosc2.Codec.ZSTD, 1)
-    shuffle = blosc2.Filter.BITSHUFFLE if level == "fast" else blosc2.Filter.SHUFFLE
+    if level == "fast":
+        codec, effort, shuffle = blosc2.Codec.LZ4, 5, blosc2.Filter.BITSHUFFLE
+    else:
+        codec, effort, shuffle = blosc2.Codec.ZSTD, 1, blosc2.Filter.SHUFFLE
     return {
-        "codec": codec[0],
-        "clevel": codec[1],
+        "codec": codec,
+        "clevel": effort,
         "filters": [*[blosc2.Filter.NOFILTER] * 5, shuffle],
         "filters_meta": [0] * 6,
         "typesize": itemsize,
-        # The chunks are spread over threads, not the blocks in them: so a chunk's bytes depend on
-        # its content alone, and not on how many cores there are.
+        # Left to itself, Blosc2 goes by the processor's caches; and with threads of its own, by their
+        # number. The same tensors have to give the same bytes everywhere.
+        "blocksize": _BLOCK_BYTES[level],
         "nthreads": 1,
     }
 

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from hfl_checkpoint import _canonical
 from hfl_checkpoint.errors import CheckpointDamagedError, UnsupportedFormatError
@@ -144,21 +144,20 @@ def read_manifest(directory: Path) -> Manifest:
     document = _canonical.load(directory / MANIFEST)
     try:
         unknown = sorted(set(map(str, document.get("needs", ()))) - _KNOWN_NEEDS)
-        if unknown:
-            raise UnsupportedFormatError(
-                str(directory / MANIFEST),
-                found=_canonical.FORMAT,
-                supported=_canonical.FORMAT,
-                needs=unknown,
-            )
-        return _parse(document)
+        return _parse(document, str(directory / MANIFEST), unknown)
+    except UnsupportedFormatError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointDamagedError(
             directory.name, [f"{MANIFEST} is malformed ({error!r})"]
         ) from error
 
 
-def _parse(document: Dict[str, Any]) -> Manifest:
+def _parse(document: Dict[str, Any], path: str, unknown: Sequence[str]) -> Manifest:
+    if unknown:  # whatever else is in it may mean something else, then
+        raise UnsupportedFormatError(
+            path, found=_canonical.FORMAT, supported=_canonical.FORMAT, needs=unknown
+        )
     return Manifest(
         run_id=str(document["run_id"]),
         sequence=int(document["sequence"]),
@@ -195,7 +194,7 @@ def _parse(document: Dict[str, Any]) -> Manifest:
 
 def _present(**fields: Any) -> Dict[str, Any]:
     """The fields that say something: those that most checkpoints do without are left out."""
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value is not None and value != []}
 
 
 def _moment(text: str) -> datetime.datetime:

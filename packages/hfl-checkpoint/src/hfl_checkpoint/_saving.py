@@ -128,6 +128,10 @@ class Saving(Session):
         else:
             self.wait()
         self._refuse_twice(step)
+        for name in self._storage.unknown(components):
+            self._warn_once(
+                f"{name!r} is to be compressed, and no component is called so: {', '.join(components)}"
+            )
         with _endings.termination_postponed():
             captured = capture(components)
             packed = pack_all(captured)
@@ -321,7 +325,12 @@ class Saving(Session):
 
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
         began = time.monotonic()
-        draft = dataclasses.replace(draft, parent=self._line.parent)
+        parent, previous = self._line.parent, draft.previous
+        if (
+            previous is None or previous.name != parent
+        ):  # others were committed before its turn came
+            previous = self._previous_files()
+        draft = dataclasses.replace(draft, parent=parent, previous=previous)
         self._room.look_ahead(size_of(draft), run_id)
         checkpoint = self._room.make(
             lambda: write_checkpoint(self._run, run_id, self._naming, draft), draft, run_id

@@ -193,9 +193,9 @@ def _upcoming(draft: Draft, run_id: str, run: RunDirectory) -> Checkpoint:
 
 
 def size_of(draft: Draft) -> int:
-    """Bytes of the tensors of a save."""
+    """Bytes of the tensors that a save writes."""
     return sum(
         tensor.numel() * tensor.element_size()
-        for packed in draft.tensors.values()
+        for packed in draft.changeable.values()
         for tensor in packed.stored.values()
     )
