@@ -18,6 +18,7 @@ def test_the_public_names_are_exactly_these() -> None:
         "CleanupPlan",
         "Decision",
         "EverySteps",
+        "ImportedCheckpoint",
         "IncompleteModelError",
         "KeepAll",
         "KeepBest",
@@ -32,8 +33,11 @@ def test_the_public_names_are_exactly_these() -> None:
         "StateMismatchError",
         "UnknownTypeError",
         "UnsupportedFormatError",
+        "UntrustedPickleError",
         "VerifyReport",
         "__version__",
+        "export_checkpoint",
+        "import_checkpoint",
         "register_codec",
     ]
 

@@ -158,9 +158,11 @@ def test_peft_itself_opens_a_checkpoint(tmp_path: pathlib.Path, kind: str) -> No
         json.loads((folder / "adapter_config.json").read_text())
         for folder in (path, tmp_path / "theirs")
     )
-    assert {key: sorted(v) if isinstance(v, list) else v for key, v in mine.items()} == {
-        key: sorted(v) if isinstance(v, list) else v for key, v in reference.items()
-    }
+    for config in (mine, reference):
+        for key, value in config.items():
+            # Older releases write an empty name where there is none.
+            config[key] = sorted(value) if isinstance(value, list) else value or None
+    assert mine == reference
 
 
 def test_only_the_adapter_is_written(tmp_path: pathlib.Path) -> None:
@@ -278,7 +280,7 @@ def test_an_adapter_of_other_layers_matches_nothing(tmp_path: pathlib.Path) -> N
         (lambda: lora(r=2), lambda: lora(r=3), r"had shape \[2, 8\], and has \[3, 8\]"),
         (
             lambda: with_second(lora()),
-            lambda: lora(),
+            lora,
             "adapter 'default2' was saved, and is not there",
         ),
         (lora, lambda: with_second(lora()), "adapter 'default2' was not saved"),

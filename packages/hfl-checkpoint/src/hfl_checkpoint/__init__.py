@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint._checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint._codec import register_codec as register_codec
+    from hfl_checkpoint._export import export_checkpoint as export_checkpoint
+    from hfl_checkpoint._foreign._import import import_checkpoint as import_checkpoint
+    from hfl_checkpoint._foreign._result import ImportedCheckpoint as ImportedCheckpoint
     from hfl_checkpoint._manager import CheckpointManager as CheckpointManager
     from hfl_checkpoint._policies import EverySteps as EverySteps
     from hfl_checkpoint._policies import SaveContext as SaveContext
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
+    from hfl_checkpoint.errors import UntrustedPickleError as UntrustedPickleError
 
 _EXPORTS = {
     "Checkpoint": "._checkpoint",
@@ -43,6 +47,7 @@ _EXPORTS = {
     "CleanupPlan": "._checkpoint",
     "Decision": "._checkpoint",
     "EverySteps": "._policies",
+    "ImportedCheckpoint": "._foreign._result",
     "IncompleteModelError": ".errors",
     "KeepAll": "._retention",
     "KeepBest": "._retention",
@@ -57,7 +62,10 @@ _EXPORTS = {
     "StateMismatchError": ".errors",
     "UnknownTypeError": ".errors",
     "UnsupportedFormatError": ".errors",
+    "UntrustedPickleError": ".errors",
     "VerifyReport": "._checkpoint",
+    "export_checkpoint": "._export",
+    "import_checkpoint": "._foreign._import",
     "register_codec": "._codec",
 }
 

@@ -144,6 +144,7 @@ def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
     wanted = {canonical[key]: value for key, value in live.items()}
     names = _modules.matched(saved.state, wanted)
     source = {names[key]: value for key, value in saved.state.items()}
+    source.update(_tied(source, wanted))
     notes: List[str] = []
     if (
         _modules.AVERAGED_COUNT not in wanted
@@ -190,6 +191,16 @@ def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
 
     rank = _MODEL_WITH_EXTRA if has_extra else _MODEL_ON_META
     return _Change(saved.name, rank, apply, undo, notes)
+
+
+def _tied(source: Mapping[str, Any], live: Mapping[str, Any]) -> Dict[str, Any]:
+    """What a file of others holds under one of its names only, because the model has it under two."""
+    names = {id(value): name for name, value in live.items() if name in source}
+    return {
+        name: source[names[id(value)]]
+        for name, value in live.items()
+        if name not in source and id(value) in names
+    }
 
 
 def _is_extra(key: str) -> bool:

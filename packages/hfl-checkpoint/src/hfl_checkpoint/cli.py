@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict
 
 import click
 
+from hfl_checkpoint._cli_foreign import export_command, import_command
 from hfl_core import get_logger
 from hfl_core.cli import Output, format_option, human_bytes, main_for
 
@@ -200,5 +201,8 @@ _SHOW: Dict[str, Callable[[Any], str]] = {
     "pinned": lambda pinned: "yes" if pinned else "",
 }
 
+
+checkpoint.add_command(import_command)
+checkpoint.add_command(export_command)
 
 main = main_for(checkpoint)
