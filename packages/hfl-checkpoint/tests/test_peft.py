@@ -284,8 +284,8 @@ def test_an_adapter_of_other_layers_matches_nothing(tmp_path: pathlib.Path) -> N
             "adapter 'default2' was saved, and is not there",
         ),
         (lora, lambda: with_second(lora()), "adapter 'default2' was not saved"),
-        (lora, base, "a peft was saved, and it is a model"),
-        (base, lora, "a model was saved, and it is a peft"),
+        (lora, base, "a PEFT model was saved, and it is a model"),
+        (base, lora, "a model was saved, and it is a PEFT model"),
     ],
     ids=["rank", "fewer adapters", "more adapters", "no adapter", "no adapter saved"],
 )

@@ -172,7 +172,10 @@ def test_an_object_that_writes_nothing_or_fails_is_named(tmp_path: pathlib.Path)
 def test_a_pretrained_component_and_a_mapping_are_not_the_same(tmp_path: pathlib.Path) -> None:
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(1, tokenizer=tokenizer("a"))
-        with pytest.raises(StateMismatchError, match="a pretrained was saved"):
+        with pytest.raises(
+            StateMismatchError,
+            match=r"an object with save_pretrained\(\) was saved, and it is a mapping",
+        ):
             checkpoints.restore(tokenizer={})
 
 

@@ -21,6 +21,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
 import numpy as np
 import torch
 
+from hfl_checkpoint._words import a
 from hfl_checkpoint.errors import UnknownTypeError
 
 Json = Any
@@ -158,7 +159,7 @@ class _Encoder:
         if cls in _CUSTOM:
             name, encode_custom = _CUSTOM[cls]
             return {"$": "custom", "type": name, "v": self.encode(encode_custom(value))}
-        raise self.fail(f"a {cls.__module__}.{cls.__qualname__}")
+        raise self.fail(a(f"{cls.__module__}.{cls.__qualname__}"))
 
     def inside(self, owner: Any, part: Any, value: Any) -> Json:
         if id(owner) in self._open:

@@ -136,6 +136,7 @@ class Saving(Session):
             HflError: As for `save`.
         """
         self._require_open()
+        _arguments.require_state(state, "step")
         if self._saver is not None:
             self._saver.raise_error()
         previous, self._previous = self._previous, (state.step, state.epoch)
