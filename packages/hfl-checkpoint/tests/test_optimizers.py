@@ -482,7 +482,7 @@ values = st.recursive(
 
 @pytest.mark.filterwarnings("ignore:.*Complex.* support is experimental")
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     states=st.lists(

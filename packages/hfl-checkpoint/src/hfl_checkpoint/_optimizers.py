@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Dict, List, Mapping, Tuple
 
 import torch
@@ -166,7 +167,10 @@ def restore(
         )
     ]
     earlier = {id(key): value for key, value in optimizer.state.items()}
-    optimizer.load_state_dict(to_torch({**saved, "param_groups": groups}))
+    with warnings.catch_warnings():
+        # The cast that is undone below.
+        warnings.filterwarnings("ignore", message="Casting complex values to real")
+        optimizer.load_state_dict(to_torch({**saved, "param_groups": groups}))
     for group, live_group in zip(groups, optimizer.param_groups):
         for name, parameter in zip(group["params"], live_group["params"]):
             if name in saved["state"]:
