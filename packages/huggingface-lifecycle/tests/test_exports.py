@@ -13,7 +13,7 @@ NAMES = {
     "hfl_auth": ["AuthManager", "Credential", "Identity"],
     "hfl_checkpoint": [
         "Checkpoint", "CheckpointManager", "CleanupPlan", "EverySteps", "KeepAll", "KeepBest",
-        "KeepLast", "RestoreReport", "VerifyReport", "register_codec",
+        "KeepLast", "RestoreReport", "VerifyReport", "import_checkpoint", "register_codec",
     ],
     "hfl_core": [
         "AuthError", "ConfigError", "ConflictError", "DiskSpaceError", "HflError",

@@ -189,8 +189,7 @@ def _adapter_state(inner: Any, state: Dict[str, Any], adapter: str) -> Dict[str,
     Embeddings are written when the adapter sits on them. PEFT also asks the Hub whether their size was
     changed; a save does not go to the network, and trained embeddings are in the rest.
     """
-    import peft
-
+    peft: Any = sys.modules["peft"]
     config = inner.peft_config[adapter]
     targets = getattr(config, "target_modules", None)
     names = peft.utils.constants.EMBEDDING_LAYER_NAMES

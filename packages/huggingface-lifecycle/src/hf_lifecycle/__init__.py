@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import KeepLast as KeepLast
     from hfl_checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint import VerifyReport as VerifyReport
+    from hfl_checkpoint import import_checkpoint as import_checkpoint
     from hfl_checkpoint import register_codec as register_codec
     from hfl_core import AuthError as AuthError
     from hfl_core import ConfigError as ConfigError
@@ -115,6 +116,7 @@ _EXPORTS = {
     "capture": "hfl_metadata",
     "configure_logging": "hfl_core",
     "get_logger": "hfl_core",
+    "import_checkpoint": "hfl_checkpoint",
     "load_settings": "hfl_core",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
