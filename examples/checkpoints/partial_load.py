@@ -10,13 +10,14 @@ from hfl_checkpoint import CheckpointManager
 
 
 def build() -> nn.Module:
+    """Build the model; every program that restores builds the same one."""
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
 
 
 model = build()
 average = AveragedModel(model)
 optimizer = torch.optim.AdamW(model.parameters())
-for step in range(3):
+for _ in range(3):
     model(torch.rand(8, 4)).square().mean().backward()
     optimizer.step()
     average.update_parameters(model)

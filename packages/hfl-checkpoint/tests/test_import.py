@@ -260,6 +260,23 @@ def test_sharded_weights_and_what_lies_beside_them(tmp_path: pathlib.Path) -> No
             import_checkpoint(folder)
 
 
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "secret").write_text("private")
+    folder = tmp_path / "models--org--m" / "snapshots" / "abc"
+    blobs = tmp_path / "models--org--m" / "blobs"
+    folder.mkdir(parents=True)
+    blobs.mkdir()
+    safetensors.torch.save_file({"w": torch.ones(1)}, str(blobs / "1"))
+    (blobs / "2").write_text('{"width": 1}')
+    (folder / "model.safetensors").symlink_to(blobs / "1")
+    (folder / "config.json").symlink_to(blobs / "2")
+    (folder / "tokenizer.model").symlink_to(tmp_path / "secret")
+    found = import_checkpoint(folder)
+
+    assert list(found.files) == ["config.json"]
+    assert plain(found["model"]) == {"w": [1]}
+
+
 def test_an_adapter_in_a_trainer_checkpoint(tmp_path: pathlib.Path) -> None:
     (tmp_path / "trainer_state.json").write_text('{"global_step": 7, "epoch": 0.5}')
     safetensors.torch.save_file(

@@ -76,7 +76,7 @@ def beside(path: Path) -> Dict[str, bytes]:
     found = {}
     for name in _BESIDE:
         file = path / name
-        if file.is_file():
+        if file.is_file() and _stays_inside(file):
             content = file.read_bytes()
             if _configs.is_configuration(name):
                 try:
@@ -87,6 +87,12 @@ def beside(path: Path) -> Dict[str, bytes]:
                     ) from error
             found[name] = content
     return found
+
+
+def _stays_inside(file: Path) -> bool:
+    """Whether a file is in its folder; the cache of the Hub keeps the contents beside its folders."""
+    target, folder = file.resolve(), file.parent.resolve()
+    return folder in target.parents or folder.parent.parent / "blobs" == target.parent
 
 
 def canonical(state: Mapping[str, Any]) -> Any:
