@@ -42,7 +42,7 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
     model.first(torch.rand(1, 2)).sum().backward()
     optimizer.step()
     with CheckpointManager(tmp_path / "run") as checkpoints:
-        checkpoints.save(1, model=model, critic=nn.Linear(1, 1), optimizer=optimizer, a={"x": {1}})
+        checkpoints.save(1, model=model, critic=nn.Linear(1, 1), optimizer=optimizer, a={"x": 1})
     return tmp_path / "run"
 
 
