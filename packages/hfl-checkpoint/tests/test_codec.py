@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import datetime
 import enum
 import fractions
@@ -391,6 +392,74 @@ def test_a_registered_type_that_is_not_registered_at_load_time_is_named() -> Non
         decode({"$": "custom", "type": "missing.Type", "v": 1}, {})
 
     assert "register_codec" in str(caught.value.hint)
+
+
+def test_the_place_of_an_unregistered_type_is_named(tmp_path: pathlib.Path) -> None:
+    tree = {
+        "a": [1, {"$": "dict", "v": [[3, {"$": "tuple", "v": [{"$": "custom", "type": "x.Y"}]}]]}]
+    }
+    with pytest.raises(
+        UnknownTypeError, match=r"^things\['a'\]\[1\]\[3\]\[0\] is a x\.Y that no codec"
+    ):
+        decode(tree, {}, name="things")
+    with pytest.raises(UnknownTypeError, match=r"^things\['e'\] is an enum Z of not\.there"):
+        decode({"e": {"$": "enum", "type": "not.there:Z", "v": "A"}}, {}, name="things")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    rate: float
+    weights: Any
+    total: int = dataclasses.field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", 1)
+
+
+@dataclasses.dataclass
+class Unregistered:
+    x: int = 1
+
+
+def test_a_dataclass_is_registered_by_itself(tmp_path: pathlib.Path) -> None:
+    register_codec(Settings)
+    value = Settings(0.5, torch.ones(2))
+    object.__setattr__(value, "total", 41)
+    with CheckpointManager(tmp_path) as checkpoints:
+        checkpoints.save(1, things={"settings": value})
+        found = checkpoints.load()["things"]["settings"]
+
+    assert type(found) is Settings
+    assert (found.rate, found.total) == (0.5, 41)
+    assert torch.equal(found.weights, torch.ones(2))
+
+
+def test_a_dataclass_that_is_not_registered_says_how() -> None:
+    with pytest.raises(UnknownTypeError) as caught:
+        encode({"a": Unregistered()})
+
+    assert "register_codec(Unregistered)" in str(caught.value.hint)
+
+
+def test_half_a_codec_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs a function"):
+        register_codec(Unregistered, lambda value: value.x)
+    with pytest.raises(ValueError, match="only a dataclass"):
+        register_codec(threading.Thread)
+
+
+@pytest.mark.parametrize("kind", ["MT19937", "PCG64", "Philox", "SFC64"])
+def test_the_states_of_numpy_generators_go_on_with_the_same_numbers(
+    tmp_path: pathlib.Path, kind: str
+) -> None:
+    generator = np.random.Generator(getattr(np.random, kind)(3))
+    generator.random(5)
+    other = np.random.Generator(getattr(np.random, kind)(0))
+    with CheckpointManager(tmp_path) as checkpoints:
+        checkpoints.save(1, random={"numpy": generator.bit_generator.state})
+        other.bit_generator.state = checkpoints.load()["random"]["numpy"]
+
+    assert other.random(4).tolist() == generator.random(4).tolist()
 
 
 def local_enum() -> Any:

@@ -82,6 +82,26 @@ BAD_SAVES: Dict[str, tuple[Any, Any, Any]] = {
     "negative step": (lambda m, c: m.save(-1, **c), ConfigError, "-1 is not a step"),
     "step of a wrong type": (lambda m, c: m.save("5", **c), ConfigError, "'5' is not a step"),
     "a truth as step": (lambda m, c: m.save(True, **c), ConfigError, "True is not a step"),
+    "a state for the step": (
+        lambda m, _: m.save(State(None)),
+        ConfigError,
+        r"a training state, not a step.*save\(state\.step",
+    ),
+    "a model for the step": (
+        lambda m, _: m.save(torch.nn.Linear(1, 1)),
+        ConfigError,
+        "An object of type Linear is not a step.*by name",
+    ),
+    "a model for the state": (
+        lambda m, _: m.resume(torch.nn.Linear(1, 1)),
+        ConfigError,
+        r"takes a training state, and got an object of type Linear.*resume\(model=model",
+    ),
+    "a model for the state of a step": (
+        lambda m, _: m.step(torch.nn.Linear(1, 1)),
+        ConfigError,
+        r"step\(\) takes a training state.*TrainingState",
+    ),
     "no components": (lambda m, _: m.save(5), ConfigError, "no component was given"),
     "no state": (lambda m, _: m.save(5, thing=object()), ConfigError, "no state to save"),
     "a name with a slash": (

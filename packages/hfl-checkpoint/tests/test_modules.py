@@ -10,9 +10,10 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from hfl_checkpoint import CheckpointManager, StateMismatchError
-from hfl_checkpoint._modules import canonical_names, unwrap
+from hfl_checkpoint._modules import canonical_names, matched, unwrap
 
 # torch.compile() only wraps here, nothing is compiled; importing its machinery warns in some releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")
@@ -79,6 +80,51 @@ def test_a_wrapper_leaves_no_mark_and_its_checkpoint_loads_into_every_other(
             checkpoints.restore(model=target)
             for name, value in zip(NAMES, target.state_dict().values()):
                 assert torch.equal(value, expected[name]), (other, name)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "_fsdp_wrapped_module."],
+)
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_state_with_the_marks_of_wrappers_is_understood(mark: str, wrapper: str) -> None:
+    """What others saved has them, at the front and within."""
+    marked = [f"{mark}{name}" for name in NAMES]
+    inner = [
+        name.replace("layers.0", "layers._orig_mod.0._checkpoint_wrapped_module") for name in NAMES
+    ]
+    live = canonical_names(WRAPPERS[wrapper](Net())).values()
+
+    assert list(matched(marked, live).values()) == NAMES
+    assert list(matched(inner, live).values()) == NAMES
+    assert matched(["elsewhere.weight"], live) == {"elsewhere.weight": "elsewhere.weight"}
+
+
+def test_two_names_do_not_become_one() -> None:
+    assert matched(["module.a", "a"], ["a"]) == {"module.a": "module.a", "a": "a"}
+
+
+def test_a_running_average_goes_on_and_opens_as_the_model_it_averages(
+    tmp_path: pathlib.Path,
+) -> None:
+    net, target = Net(), Net()
+    average, its_average = AveragedModel(net), AveragedModel(Net())
+    for _ in range(3):
+        net.layers(torch.rand(5, 3))
+        average.update_parameters(net)
+    with CheckpointManager(tmp_path) as checkpoints:
+        checkpoints.save(3, model=net, ema=average, plain=net)
+        report = checkpoints.restore(ema=its_average)
+        assert its_average.n_averaged == 3
+        assert report.warnings[-1:] == ("'plain' is in the checkpoint and was not restored",)
+        assert list(checkpoints.load()["ema"]) == ["n_averaged", *NAMES]
+        assert "how many updates" in checkpoints.restore(ema=target).warnings[0]
+        with pytest.raises(StateMismatchError, match="n_averaged was not saved"):
+            checkpoints.restore(plain=AveragedModel(Net()))
+
+    for name, value in average.module.state_dict().items():
+        assert torch.equal(its_average.module.state_dict()[name], value)
+        assert torch.equal(target.state_dict()[name], value)
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)

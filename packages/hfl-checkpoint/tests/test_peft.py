@@ -158,9 +158,11 @@ def test_peft_itself_opens_a_checkpoint(tmp_path: pathlib.Path, kind: str) -> No
         json.loads((folder / "adapter_config.json").read_text())
         for folder in (path, tmp_path / "theirs")
     )
-    assert {key: sorted(v) if isinstance(v, list) else v for key, v in mine.items()} == {
-        key: sorted(v) if isinstance(v, list) else v for key, v in reference.items()
-    }
+    for config in (mine, reference):
+        for key, value in config.items():
+            # Older releases write an empty name where there is none.
+            config[key] = sorted(value) if isinstance(value, list) else value or None
+    assert mine == reference
 
 
 def test_only_the_adapter_is_written(tmp_path: pathlib.Path) -> None:
@@ -282,8 +284,8 @@ def test_an_adapter_of_other_layers_matches_nothing(tmp_path: pathlib.Path) -> N
             "adapter 'default2' was saved, and is not there",
         ),
         (lora, lambda: with_second(lora()), "adapter 'default2' was not saved"),
-        (lora, base, "a peft was saved, and it is a model"),
-        (base, lora, "a model was saved, and it is a peft"),
+        (lora, base, "a PEFT model was saved, and it is a model"),
+        (base, lora, "a model was saved, and it is a PEFT model"),
     ],
     ids=["rank", "fewer adapters", "more adapters", "no adapter", "no adapter saved"],
 )

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from hfl_checkpoint import CheckpointManager, StateMismatchError
+from hfl_checkpoint import (
+    CheckpointManager,
+    StateMismatchError,
+    UnsupportedFormatError,
+    _canonical,
+)
 from hfl_checkpoint._configs import cleaned
 from hfl_core import ConfigError
 
@@ -172,7 +177,10 @@ def test_an_object_that_writes_nothing_or_fails_is_named(tmp_path: pathlib.Path)
 def test_a_pretrained_component_and_a_mapping_are_not_the_same(tmp_path: pathlib.Path) -> None:
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(1, tokenizer=tokenizer("a"))
-        with pytest.raises(StateMismatchError, match="a pretrained was saved"):
+        with pytest.raises(
+            StateMismatchError,
+            match=r"an object with save_pretrained\(\) was saved, and it is a mapping",
+        ):
             checkpoints.restore(tokenizer={})
 
 
@@ -323,3 +331,14 @@ def test_a_tokenizer_without_a_model_is_at_the_root(tmp_path: pathlib.Path) -> N
     assert loaded["tokenizer"]["folder"] == ""
     assert "tokenizer.json" in loaded["tokenizer"]["files"]
     assert not isinstance(loaded["tokenizer"], torch.Tensor)
+
+
+def test_a_component_of_a_kind_that_is_not_known_is_refused(tmp_path: pathlib.Path) -> None:
+    with CheckpointManager(tmp_path) as checkpoints:
+        path = checkpoints.save(1, a={"x": 1}).result().path / "manifest.json"
+        document = _canonical.load(path)
+        document["components"]["a"]["kind"] = "hologram"
+        path.chmod(0o644)
+        path.write_bytes(_canonical.dump(document))
+        with pytest.raises(UnsupportedFormatError, match="a component of kind hologram"):
+            checkpoints.load()

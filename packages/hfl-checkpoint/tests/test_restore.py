@@ -316,7 +316,7 @@ def test_what_was_saved_and_not_asked_for_is_reported(tmp_path: pathlib.Path) ->
         (nn.Linear(2, 3, bias=False), nn.Linear(2, 3), "bias was not saved"),
         (Counter(1), {"value": 1}, "a stateful was saved, and it is a mapping"),
         (nn.Linear(2, 3), Counter(1), "a model was saved, and it is a stateful"),
-        (Counter(1), type("Other", (Counter,), {})(), "a Counter was saved, and it is a Other"),
+        (Counter(1), type("Other", (Counter,), {})(), "a Counter was saved, and it is an Other"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

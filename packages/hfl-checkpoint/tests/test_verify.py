@@ -10,6 +10,7 @@ import pytest
 
 from hfl_checkpoint import (
     CheckpointDamagedError,
+    CheckpointManager,
     CheckpointNotFoundError,
     UnsupportedFormatError,
     _canonical,
@@ -335,3 +336,14 @@ def test_an_intact_checkpoint_has_no_problems(open_manager: Any, three: Path) ->
     assert all(report.ok for report in found)
     assert [report.name for report in found] == ["step-00000010", "step-00000020", "step-00000030"]
     assert {report.level for report in found} == {"full"}
+
+
+def test_the_name_of_the_manifest_is_said_once(tmp_path: Path) -> None:
+    with CheckpointManager(tmp_path, background=False) as checkpoints:
+        path = checkpoints.save(1, a={"x": 1}).path  # type: ignore[union-attr]
+        (path / "manifest.json").chmod(0o644)
+        (path / "manifest.json").write_text("{")
+        (report,) = checkpoints.verify_unreadable()
+
+    (problem,) = report.problems
+    assert str(problem).count("manifest.json") == 1

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint._checkpoint import Vote as Vote
     from hfl_checkpoint._codec import register_codec as register_codec
+    from hfl_checkpoint._export import export_checkpoint as export_checkpoint
+    from hfl_checkpoint._foreign._import import import_checkpoint as import_checkpoint
+    from hfl_checkpoint._foreign._result import ImportedCheckpoint as ImportedCheckpoint
     from hfl_checkpoint._manager import CheckpointManager as CheckpointManager
     from hfl_checkpoint._naming import Naming as Naming
     from hfl_checkpoint._policies import AtSteps as AtSteps
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
+    from hfl_checkpoint.errors import UntrustedPickleError as UntrustedPickleError
 
 _EXPORTS = {
     "AtSteps": "._policies",
@@ -62,6 +66,7 @@ _EXPORTS = {
     "EveryEpochs": "._policies",
     "EveryMinutes": "._policies_time",
     "EverySteps": "._policies",
+    "ImportedCheckpoint": "._foreign._result",
     "IncompleteModelError": ".errors",
     "KeepAll": "._retention",
     "KeepBest": "._retention",
@@ -85,8 +90,11 @@ _EXPORTS = {
     "StateMismatchError": ".errors",
     "UnknownTypeError": ".errors",
     "UnsupportedFormatError": ".errors",
+    "UntrustedPickleError": ".errors",
     "VerifyReport": "._checkpoint",
     "Vote": "._checkpoint",
+    "export_checkpoint": "._export",
+    "import_checkpoint": "._foreign._import",
     "keep_from": "._retention_text",
     "register_codec": "._codec",
 }

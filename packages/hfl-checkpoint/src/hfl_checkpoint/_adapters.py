@@ -118,7 +118,7 @@ def configurations(module: nn.Module) -> Dict[str, Dict[str, Any]]:
     for adapter, live in inner.peft_config.items():
         config = copy.deepcopy(live)
         config.inference_mode = True  # as a saved adapter is read by those who do not train it
-        if config.base_model_name_or_path is None:
+        if not config.base_model_name_or_path:
             config.base_model_name_or_path = base.name
         if config.revision is None and base.name is not None:
             config.revision = base.commit
@@ -189,19 +189,23 @@ def _adapter_state(inner: Any, state: Dict[str, Any], adapter: str) -> Dict[str,
     Embeddings are written when the adapter sits on them. PEFT also asks the Hub whether their size was
     changed; a save does not go to the network, and trained embeddings are in the rest.
     """
-    import peft
-
+    peft: Any = sys.modules["peft"]
     config = inner.peft_config[adapter]
     targets = getattr(config, "target_modules", None)
     names = peft.utils.constants.EMBEDDING_LAYER_NAMES
     on_embeddings = not isinstance(targets, str) and any(name in (targets or ()) for name in names)
+    if getattr(config, "trainable_token_indices", None) is not None:
+        on_embeddings = False
     device = next(inner.parameters()).device
     devices = [device] if device.type == "cuda" else []
     # A prompt's encoder computes what is written, and may have dropout.
     with torch.random.fork_rng(devices=devices), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = peft.get_peft_model_state_dict(
-            inner, state_dict=state, adapter_name=adapter, save_embedding_layers=on_embeddings
+            inner,
+            state_dict=state,
+            adapter_name=adapter,
+            save_embedding_layers="auto" if on_embeddings else False,
         )
     seen: Set[Tuple[Any, ...]] = set()
     own: Dict[str, Any] = {}

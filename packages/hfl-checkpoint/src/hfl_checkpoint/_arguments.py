@@ -82,10 +82,36 @@ def _setting() -> str | None:
 
 def require_step(step: object) -> None:
     """Refuse what is not a step."""
-    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+    if isinstance(step, int) and not isinstance(step, bool) and step >= 0:
+        return
+    if callable(getattr(step, "components", None)):
         raise ConfigError(
-            f"{step!r} is not a step.", hint="Pass the number of optimizer steps taken, 0 or more."
+            f"An object of type {type(step).__name__} is a training state, not a step.",
+            hint="Use step(state), which saves when a policy says so, or "
+            "save(state.step, **state.components()).",
         )
+    kind = type(step).__name__
+    # What is no number may be a whole model, which nobody wants to read in a message.
+    shown = repr(step) if isinstance(step, (int, float, str)) else f"An object of type {kind}"
+    raise ConfigError(
+        f"{shown} is not a step.",
+        hint="Pass the number of optimizer steps taken, 0 or more, and objects by name: "
+        "save(500, model=model).",
+    )
+
+
+def require_state(state: object, call: str) -> None:
+    """Refuse what is not a training state, a model for instance."""
+    if callable(getattr(state, "components", None)) and hasattr(state, "step"):
+        return
+    raise ConfigError(
+        f"{call}() takes a training state, and got an object of type {type(state).__name__}.",
+        hint=(
+            f"Pass objects by name: {call}(model=model, optimizer=optimizer)."
+            if call == "resume"
+            else "Pass hfl_state.TrainingState, or call save(500, model=model) yourself."
+        ),
+    )
 
 
 def missing_components(

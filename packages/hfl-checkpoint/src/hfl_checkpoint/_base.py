@@ -57,9 +57,7 @@ def identify(inner: Any, owned: Collection[str], apart: Collection[str]) -> Dict
         types) and ``content`` (a digest of the values; None when they have no memory yet).
     """
     tensors = dict(_base_tensors(inner, {*owned, *apart}))
-    marks = tuple(
-        (name, tensor.data_ptr(), tensor._version, tensor.shape) for name, tensor in tensors.items()
-    )
+    marks = tuple((name, _mark(tensor)) for name, tensor in tensors.items())
     known = _digests.get(inner)
     if known is None or known[0] != marks:
         known = (marks, _digest(tensors))
@@ -84,6 +82,12 @@ def _base_tensors(inner: Any, excluded: Collection[str]) -> Iterator[Tuple[str, 
             name = ".".join(part for part in canonical[key].split(".") if part not in _INSERTED)
             found[name] = parameter.detach()
     yield from sorted(found.items())
+
+
+def _mark(tensor: torch.Tensor) -> Tuple[Any, ...]:
+    """What changes when somebody writes to a tensor through torch, or puts another in its place."""
+    version = 0 if tensor.is_inference() else tensor._version
+    return (tensor.data_ptr(), version, tensor.shape, tensor.dtype)
 
 
 def _digest(tensors: Dict[str, torch.Tensor]) -> Dict[str, Any]:

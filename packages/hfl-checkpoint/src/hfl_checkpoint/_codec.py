@@ -13,6 +13,7 @@ import collections
 import dataclasses
 import datetime
 import enum
+import functools
 import math
 import pathlib
 import sys
@@ -21,6 +22,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
 import numpy as np
 import torch
 
+from hfl_checkpoint._words import a
 from hfl_checkpoint.errors import UnknownTypeError
 
 Json = Any
@@ -40,17 +42,23 @@ CUSTOM_DECODERS: Dict[str, _Decode] = {}
 
 
 def register_codec(
-    type_: Type[Any], encode: Callable[[Any], Any], decode: Callable[[Any], Any]
+    type_: Type[Any],
+    encode: Callable[[Any], Any] | None = None,
+    decode: Callable[[Any], Any] | None = None,
 ) -> None:
     """Teach the codec a type that states may hold.
+
+    A file never decides what is constructed: `decode` runs only in a program that registered it.
 
     Args:
         type_: The exact class; subclasses are not covered.
         encode: From an object to values that the codec knows (tensors and other registered types too).
-        decode: From these values back to an object. The type must be registered before a load, too.
+            A dataclass needs none: its fields are written.
+        decode: From these values back to an object. A dataclass needs none: it is made of its fields.
+            The type must be registered before a load, too.
 
     Raises:
-        ValueError: The codec knows the type by itself.
+        ValueError: The codec knows the type by itself, or one of the functions is missing.
 
     Example:
         >>> import fractions
@@ -62,9 +70,30 @@ def register_codec(
     """
     if type_ in _ENCODERS or issubclass(type_, (torch.Tensor, enum.Enum)):
         raise ValueError(f"The codec knows {type_.__name__} already.")
+    if encode is None and decode is None and dataclasses.is_dataclass(type_):
+        encode, decode = _fields_of, functools.partial(_of_fields, type_)
+    if encode is None or decode is None:
+        raise ValueError(
+            f"{type_.__name__} needs a function to encode it and one to decode it; "
+            "only a dataclass does without."
+        )
     name = f"{type_.__module__}.{type_.__qualname__}"
     _CUSTOM[type_] = (name, encode)
     CUSTOM_DECODERS[name] = decode
+
+
+def _fields_of(value: Any) -> Dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def _of_fields(cls: Type[Any], values: Dict[str, Any]) -> Any:
+    """Make a dataclass of its fields, those that its constructor does not take included."""
+    fields = dataclasses.fields(cls)
+    made = cls(**{field.name: values[field.name] for field in fields if field.init})
+    for field in fields:
+        # A frozen one refuses an assignment, and __post_init__ may have computed others.
+        object.__setattr__(made, field.name, values[field.name])
+    return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +187,14 @@ class _Encoder:
         if cls in _CUSTOM:
             name, encode_custom = _CUSTOM[cls]
             return {"$": "custom", "type": name, "v": self.encode(encode_custom(value))}
-        raise self.fail(f"a {cls.__module__}.{cls.__qualname__}")
+        raise self.fail(
+            a(f"{cls.__module__}.{cls.__qualname__}"),
+            (
+                f"Call register_codec({cls.__qualname__}) before saving and before loading."
+                if dataclasses.is_dataclass(cls)
+                else None
+            ),
+        )
 
     def inside(self, owner: Any, part: Any, value: Any) -> Json:
         if id(owner) in self._open:

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 from hfl_core import redact
 
 # Keys whose value is the place from which something was loaded: a name on the Hub, or a folder here.
-_PLACE = re.compile(r"(name_or_path|_file|_path|_dir|_folder|directory)$")
+_PLACE = re.compile(r"(path|_file|_dir|_folder|directory)$")
 # Keys whose text is a credential whatever it looks like; `bos_token` and its kind are none.
 _CREDENTIAL = re.compile(r"^((use_)?auth_token|hub_token|hf_token|access_token|api_key|token)$")
 
@@ -58,7 +58,7 @@ def is_local(name: str) -> bool:
         or "\\" in name
         or Path(name).is_absolute()
         or PureWindowsPath(name).is_absolute()
-        or Path(name).exists()
+        or _exists(name)
     )
 
 
@@ -70,12 +70,13 @@ def _cleaned(value: Any) -> Any:
     return dict(_cleaned_items(list(value.items())))
 
 
-def _cleaned_items(items: List[Tuple[str, Any]]) -> List[Tuple[str, Any]]:
-    found: List[Tuple[str, Any]] = []
+def _cleaned_items(items: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
+    found: List[Tuple[Any, Any]] = []
     for key, value in items:
-        if key == "auto_map" and isinstance(value, dict):
+        name = key if isinstance(key, str) else ""
+        if name == "auto_map" and isinstance(value, dict):
             found.append((key, _own_code(value)))
-        elif not _is_private(key, value):
+        elif not _is_private(name, value) and not _is_here(name):
             found.append((key, _cleaned(value)))
     return found
 
@@ -101,13 +102,24 @@ def _is_private(key: str, value: Any) -> bool:
         return True
     if _PLACE.search(key) and is_local(value):
         return True
-    if _is_at_home(value):
+    if _is_here(value):
         return True
     return redact(value) != value and "<" not in value  # special tokens are written in brackets
 
 
-def _is_at_home(value: str) -> bool:
-    """Whether a text is a path into somebody's home directory."""
+def _is_here(value: str) -> bool:
+    """Whether a text is a path into somebody's home directory, or to something on this machine."""
     home = str(Path.home())
-    is_below = len(home) > 1 and (value == home or value.startswith(home + "/"))
-    return is_below or bool(re.match(r"^(/home/|/Users/|/root/|[A-Za-z]:\\Users\\)[^\s]+$", value))
+    if len(home) > 1 and (value == home or value.startswith(home + "/")):
+        return True
+    if re.match(r"^(/home/|/Users/|/root/|[A-Za-z]:\\Users\\)[^\s]+$", value):
+        return True
+    # "/" is a token, and "/m/09x0r" a label.
+    return value.startswith("/") and value.count("/") > 2 and len(value) < 4096 and _exists(value)
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).exists()
+    except (OSError, ValueError):  # too long for a path, or with a zero in it
+        return False

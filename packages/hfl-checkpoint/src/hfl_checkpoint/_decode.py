@@ -14,15 +14,27 @@ import torch
 
 from hfl_checkpoint._codec import CUSTOM_DECODERS, FACTORIES, Json, find_enum
 from hfl_checkpoint._tensors import dtype_named
+from hfl_checkpoint._words import a
 from hfl_checkpoint.errors import CheckpointDamagedError, UnknownTypeError
 
 
-def decode(tree: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
+class _UnregisteredError(Exception):
+    """A type that nobody told the codec about; its place is found on the way out."""
+
+    def __init__(self, found: str, hint: str) -> None:
+        super().__init__(found)
+        self.found = found
+        self.hint = hint
+        self.path: List[Any] = []
+
+
+def decode(tree: Json, tensors: Mapping[str, torch.Tensor], *, name: str = "state") -> Any:
     """Rebuild a state from what `encode` made of it.
 
     Args:
         tree: The JSON part.
         tensors: Key to tensor; the state refers to these objects, without a copy.
+        name: What the state is called in error messages.
 
     Returns:
         The state.
@@ -33,6 +45,9 @@ def decode(tree: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
     """
     try:
         return _decode(tree, tensors)
+    except _UnregisteredError as error:
+        where = name + "".join(f"[{part!r}]" for part in reversed(error.path))
+        raise UnknownTypeError(where, error.found, hint=error.hint) from None
     except (UnknownTypeError, MemoryError):
         raise
     except Exception as error:
@@ -42,20 +57,34 @@ def decode(tree: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 def _decode(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
     if isinstance(node, list):
-        return [_decode(item, tensors) for item in node]
+        return [_inside(index, item, tensors) for index, item in enumerate(node)]
     if not isinstance(node, dict):
         return node
     if "$" not in node:
-        return {key: _decode(item, tensors) for key, item in node.items()}
+        return {key: _inside(key, item, tensors) for key, item in node.items()}
     return _DECODERS[node["$"]](node, tensors)
 
 
+def _inside(part: Any, node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
+    if not isinstance(node, (dict, list)):
+        return node
+    try:
+        return _decode(node, tensors)
+    except _UnregisteredError as error:
+        error.path.append(part)
+        raise
+
+
 def _items(node: Json, tensors: Mapping[str, torch.Tensor]) -> List[Any]:
-    return [_decode(item, tensors) for item in node["v"]]
+    return [_inside(index, item, tensors) for index, item in enumerate(node["v"])]
 
 
 def _pairs(node: Json, tensors: Mapping[str, torch.Tensor]) -> List[Tuple[Any, Any]]:
-    return [(_decode(key, tensors), _decode(item, tensors)) for key, item in node["v"]]
+    found = []
+    for key, item in node["v"]:
+        decoded = _decode(key, tensors)
+        found.append((decoded, _inside(decoded, item, tensors)))
+    return found
 
 
 def _ordered(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
@@ -109,16 +138,17 @@ def _enum(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
     found = find_enum(node["type"])
     if found is None:
         module, _, qualname = node["type"].partition(":")
-        raise UnknownTypeError(
-            "state", f"an enum {qualname} of {module}", hint=f"Import {module} before loading."
+        raise _UnregisteredError(
+            f"an enum {qualname} of {module}", f"Import {module} before loading."
         )
     return found(_decode(node["bits"], tensors)) if "bits" in node else found[node["v"]]
 
 
 def _custom(node: Json, tensors: Mapping[str, torch.Tensor]) -> Any:
     if node["type"] not in CUSTOM_DECODERS:
-        raise UnknownTypeError(
-            "state", f"a {node['type']}", hint="Call register_codec() for it before loading."
+        raise _UnregisteredError(
+            f"{a(node['type'])} that no codec is registered for",
+            "Call register_codec() for it before loading, as the program that saved it did.",
         )
     return CUSTOM_DECODERS[node["type"]](_decode(node["v"], tensors))
 

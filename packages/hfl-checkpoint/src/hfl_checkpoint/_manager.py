@@ -11,7 +11,7 @@ from hfl_checkpoint._policies import tell
 from hfl_checkpoint._publishing import Publishing
 from hfl_checkpoint._remote._queue import Target
 from hfl_checkpoint._saving import Saving
-from hfl_checkpoint._shards import parse_size
+from hfl_checkpoint._shards import DEFAULT_SIZE, parse_size
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class CheckpointManager(Saving, Publishing):
         profile: str | None = None,
         hub_private: bool | None = True,
         hub_wait: float = 60.0,
-        max_shard_size: int | str = "5GB",
+        max_shard_size: int | str = DEFAULT_SIZE,
         snapshot: Literal["lazy", "eager"] = "lazy",
         when_full: Literal["raise", "prune", "pause"] = "raise",
         notify: Callable[[str], object] | None = None,

@@ -6,6 +6,7 @@ import math
 import numbers
 from typing import Any, Dict, Mapping
 
+from hfl_checkpoint._words import a
 from hfl_core import get_logger
 
 _log = get_logger(__name__)
@@ -57,4 +58,4 @@ def _as_float(value: Any) -> float:
         return float(value)
     if hasattr(value, "item"):
         return float(value.item())
-    raise TypeError(f"a {type(value).__name__} is not a number")
+    raise TypeError(f"{a(type(value).__name__)} is not a number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Dict, List, Mapping, Tuple
 
 import torch
@@ -77,6 +78,26 @@ def to_torch(state: Mapping[str, Any]) -> Dict[str, Any]:
     }
 
 
+def from_torch(state: Mapping[str, Any]) -> Dict[str, Any]:
+    """Turn a state of ``Optimizer.state_dict()`` into one keyed by names, without the optimizer.
+
+    The names are those that torch keeps since 2.6 where it does, else group and position.
+    """
+    groups = []
+    names: Dict[Any, str] = {}
+    for group_index, group in enumerate(state["param_groups"]):
+        own = list(group.get("param_names") or ())
+        for index, position in enumerate(group["params"]):
+            named = own[index] if index < len(own) else f"param:{group_index}.{index}"
+            names.setdefault(position, named)
+        groups.append({**group, "params": [names[position] for position in group["params"]]})
+    return {
+        **state,
+        "state": {names.get(key, key): value for key, value in state["state"].items()},
+        "param_groups": groups,
+    }
+
+
 def differences(
     optimizer: Optimizer,
     saved: Mapping[str, Any],
@@ -146,7 +167,10 @@ def restore(
         )
     ]
     earlier = {id(key): value for key, value in optimizer.state.items()}
-    optimizer.load_state_dict(to_torch({**saved, "param_groups": groups}))
+    with warnings.catch_warnings():
+        # The cast that is undone below.
+        warnings.filterwarnings("ignore", message="Casting complex values to real")
+        optimizer.load_state_dict(to_torch({**saved, "param_groups": groups}))
     for group, live_group in zip(groups, optimizer.param_groups):
         for name, parameter in zip(group["params"], live_group["params"]):
             if name in saved["state"]:

@@ -133,7 +133,7 @@ def _read(
         if map_location is not None:
             stored = {key: value.to(map_location) for key, value in stored.items()}
         tensors = unpack(stored, document["layout"])
-        state = decode(document["state"], tensors)
+        state = decode(document["state"], tensors, name=name)
     except CheckpointDamagedError as error:
         raise CheckpointDamagedError(directory.name, [f"{name}: {error.problems[0]}"]) from error
     except (HflError, MemoryError):

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, MutableMapping, Tuple
 import torch
 from torch.nn.parameter import is_lazy
 
-from hfl_checkpoint import _adapters, _base, _meta, _modules, _optimizers, _pretrained
+from hfl_checkpoint import _adapters, _base, _meta, _modules, _optimizers, _pretrained, _words
 from hfl_checkpoint._components import (
     MAPPING,
     MODEL,
@@ -101,7 +101,8 @@ def restore_components(
     changes: List[_Change] = []
     for name, item in saved.items():
         if kinds[name] != item.kind:
-            raise StateMismatchError(name, [f"a {item.kind} was saved, and it is a {kinds[name]}"])
+            then, now = _words.kind(item.kind), _words.kind(kinds[name])
+            raise StateMismatchError(name, [f"{then} was saved, and it is {now}"])
         changes.append(_PLANS[item.kind](item, live[name], context))
     changes.sort(key=lambda change: change.rank)
     first = [change for change in changes if change.rank == _STATEFUL]
@@ -144,6 +145,7 @@ def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
     wanted = {canonical[key]: value for key, value in live.items()}
     names = _modules.matched(saved.state, wanted)
     source = {names[key]: value for key, value in saved.state.items()}
+    source.update(_tied(source, wanted))
     notes: List[str] = []
     if (
         _modules.AVERAGED_COUNT not in wanted
@@ -190,6 +192,16 @@ def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
 
     rank = _MODEL_WITH_EXTRA if has_extra else _MODEL_ON_META
     return _Change(saved.name, rank, apply, undo, notes)
+
+
+def _tied(source: Mapping[str, Any], live: Mapping[str, Any]) -> Dict[str, Any]:
+    """What a file of others holds under one of its names only, because the model has it under two."""
+    names = {id(value): name for name, value in live.items() if name in source}
+    return {
+        name: source[names[id(value)]]
+        for name, value in live.items()
+        if name not in source and id(value) in names
+    }
 
 
 def _is_extra(key: str) -> bool:
@@ -318,7 +330,10 @@ def _plan_mapping(saved: Saved, component: Any, _: _Live) -> _Change:
 
 
 def _class_differences(saved: Saved, component: Any) -> List[str]:
-    return [f"a {then} was saved, and it is a {now}" for then, now in _classes(saved, component)]
+    return [
+        f"{_words.a(then)} was saved, and it is {_words.a(now)}"
+        for then, now in _classes(saved, component)
+    ]
 
 
 def _classes(saved: Saved, component: Any) -> List[Tuple[str, str]]:
@@ -331,7 +346,10 @@ def _classes(saved: Saved, component: Any) -> List[Tuple[str, str]]:
 def _plan_pretrained(saved: Saved, component: Any, _: _Live) -> _Change:
     """Compare only: the files of a checkpoint say what was used, and the live object stays what it is."""
     notes = []
-    found = [f"it was a {then}, and is a {now}" for then, now in _classes(saved, component)]
+    found = [
+        f"it was {_words.a(then)}, and is {_words.a(now)}"
+        for then, now in _classes(saved, component)
+    ]
     files = _pretrained.fingerprint(_pretrained.files_of(saved.name, component))
     found += [f"{path} differs" for path in _pretrained.differences(saved.state["files"], files)]
     if found:

@@ -143,6 +143,8 @@ class Restoring(Session):
             CheckpointDamagedError: There are checkpoints, and all are damaged.
             HflError: As for `restore`.
         """
+        if state is not None:
+            _arguments.require_state(state, "resume")
         everything = {**(state.components() if state is not None else {}), **components}
         try:
             return self.restore("latest", **everything)

@@ -236,6 +236,7 @@ class Saving(Session):
             HflError: As for `save`.
         """
         self._require_open()
+        _arguments.require_state(state, "step")
         _endings.give_back_termination()
         self._raise_error()
         previous, self._previous = self._previous, (state.step, state.epoch)

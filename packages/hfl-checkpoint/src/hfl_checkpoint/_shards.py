@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from hfl_checkpoint._reuse import TensorFile
 
+# As in transformers.
+DEFAULT_SIZE = "5GB"
+
 _UNITS = {
     "": 1,
     **{f"{prefix}B": 1000**power for power, prefix in enumerate(("", "K", "M", "G", "T"))},

@@ -52,12 +52,17 @@ def _verify(directory: Path, level: Level) -> VerifyReport:
         problem = Problem(MANIFEST, None, "is missing, so this is not a checkpoint")
         return VerifyReport(directory.name, level, (problem,))
     except CheckpointDamagedError as error:
-        damage = tuple(Problem(MANIFEST, None, text) for text in error.problems)
+        damage = tuple(Problem(MANIFEST, None, _about(text)) for text in error.problems)
         return VerifyReport(directory.name, level, damage)
     problems: List[Problem] = []
     for entry in manifest.files:
         problems.extend(_check(directory, entry, level))
     return VerifyReport(directory.name, level, tuple(problems))
+
+
+def _about(text: str) -> str:
+    """A clause without the name of the manifest, which a problem says by itself."""
+    return text[len(MANIFEST) :].strip() if text.startswith(MANIFEST) else text
 
 
 def _check(directory: Path, entry: FileEntry, level: Level) -> List[Problem]:

@@ -18,6 +18,8 @@ _MODULES: Dict[str, str] = {
     "compare": "_cli_compare",
     "diff": "_cli_diff",
     "download": "_cli_hub",
+    "export": "_cli_foreign",
+    "import": "_cli_foreign",
     "list": "_cli_look",
     "pin": "_cli_keep",
     "promote": "_cli_hub",

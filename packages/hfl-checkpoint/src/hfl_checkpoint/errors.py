@@ -25,6 +25,7 @@ __all__ = [
     "StateMismatchError",
     "UnknownTypeError",
     "UnsupportedFormatError",
+    "UntrustedPickleError",
 ]
 
 
@@ -258,3 +259,23 @@ class UnknownTypeError(CheckpointError, ValidationError, TypeError):
         )
         self.path = path
         self.found = found
+
+
+class UntrustedPickleError(CheckpointError, ValidationError):
+    """A file of another program can only be read by running code that it names.
+
+    Args:
+        file: The file's name.
+        found: What in it asks for that, one clause each.
+    """
+
+    def __init__(self, file: str, found: Sequence[str]) -> None:
+        shown = list(found[:5])
+        if len(found) > len(shown):
+            shown.append(f"and {len(found) - len(shown)} more")
+        super().__init__(
+            f"{file!r} cannot be read without running code that it names: {'; '.join(shown)}.",
+            hint="Pass trust_pickle=True if you know where the file comes from: it may do anything.",
+        )
+        self.file = file
+        self.found = tuple(found)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import EveryEpochs as EveryEpochs
     from hfl_checkpoint import EveryMinutes as EveryMinutes
     from hfl_checkpoint import EverySteps as EverySteps
+    from hfl_checkpoint import ImportedCheckpoint as ImportedCheckpoint
     from hfl_checkpoint import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint import KeepAll as KeepAll
     from hfl_checkpoint import KeepBest as KeepBest
@@ -70,8 +71,11 @@ if TYPE_CHECKING:
     from hfl_checkpoint import StateMismatchError as StateMismatchError
     from hfl_checkpoint import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint import UnsupportedFormatError as UnsupportedFormatError
+    from hfl_checkpoint import UntrustedPickleError as UntrustedPickleError
     from hfl_checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint import Vote as Vote
+    from hfl_checkpoint import export_checkpoint as export_checkpoint
+    from hfl_checkpoint import import_checkpoint as import_checkpoint
     from hfl_checkpoint import keep_from as keep_from
     from hfl_checkpoint import register_codec as register_codec
     from hfl_core import AuthError as AuthError
@@ -200,6 +204,7 @@ _EXPORTS = {
     "HeadMovedError": "hfl_repo",
     "HflError": "hfl_core",
     "Identity": "hfl_auth",
+    "ImportedCheckpoint": "hfl_checkpoint",
     "IncompatibleStateError": "hfl_core",
     "IncompleteModelError": "hfl_checkpoint",
     "InsecureFileError": "hfl_auth",
@@ -282,6 +287,7 @@ _EXPORTS = {
     "UnsafeUploadError": "hfl_repo",
     "UnsupportedFormatError": "hfl_checkpoint",
     "UnsupportedFrameworkError": "hfl_integrations",
+    "UntrustedPickleError": "hfl_checkpoint",
     "UploadConflictError": "hfl_repo",
     "ValidationError": "hfl_core",
     "VerifyReport": "hfl_checkpoint",
@@ -292,7 +298,9 @@ _EXPORTS = {
     "capture": "hfl_metadata",
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
+    "export_checkpoint": "hfl_checkpoint",
     "get_logger": "hfl_core",
+    "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
     "load_settings": "hfl_core",
     "mask_token": "hfl_auth",

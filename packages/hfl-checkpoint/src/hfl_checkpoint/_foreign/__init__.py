@@ -1,0 +1,1 @@
+"""Checkpoints that others wrote: torch.save files, Trainer, accelerate and Lightning."""
