@@ -28,17 +28,25 @@ _log = get_logger(__name__)
 def list_checkpoints(run: str, output: Output) -> None:
     """List the checkpoints of RUN, oldest first.
 
-    RUN is the directory that was given to CheckpointManager.
+    RUN is the directory that was given to CheckpointManager, or an address on the Hub.
 
     \b
     Examples:
       hfl checkpoint list runs/digits
       hfl checkpoint list runs/digits --format json
+      hfl checkpoint list hf://me/digits@checkpoints
     """
-    catalog = open_catalog(run)
-    found = catalog.checkpoints()
-    for error in catalog.unreadable().values():
-        _log.warning("%s", error.message)
+    from hfl_checkpoint._remote._address import is_address
+
+    if is_address(run):
+        from hfl_checkpoint._catalog_hub import HubCatalog
+
+        found = HubCatalog(run).checkpoints()
+    else:
+        catalog = open_catalog(run)
+        found = catalog.checkpoints()
+        for error in catalog.unreadable().values():
+            _log.warning("%s", error.message)
     rows, columns, show = table_of(found)
     show_rows(output, rows, columns, show=show, empty=f"{run} holds no checkpoint.")
 

@@ -162,9 +162,9 @@ def test_a_dry_run_says_what_it_would_do(trained, manager, repo) -> None:
 
 
 def test_an_adapter_names_its_base(run_path, name, repo, tmp_path) -> None:
+    from hfl_checkpoint._manifest import read_manifest
     from hfl_checkpoint._remote._card import card_of
     from hfl_checkpoint._remote._promote import bundle_here
-    from hfl_checkpoint._manifest import read_manifest
 
     with CheckpointManager(run_path, background=False) as plain:
         path = plain.save(1, model=torch.nn.Linear(1, 1)).path

@@ -126,7 +126,8 @@ class Publisher:
         self._target = target
         self._policies = policies
         self._stop = stop
-        self._allow = tuple(allow)
+        # Refusals name files within the checkpoint, so that is how they are let through.
+        self._allow = (*allow, *(f"{FOLDER}/*/{item.lstrip('/')}" for item in allow))
         self._repository = Repository(target)
         self._pause: Callable[[float], object] = time.sleep if stop is None else stop.wait
 

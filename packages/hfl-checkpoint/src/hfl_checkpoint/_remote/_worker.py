@@ -133,9 +133,9 @@ class Worker:
                 "%s Checkpoints wait until %s, and go together then.", error.message, until
             )
             return pause
-        if isinstance(error, BusyError):
-            pause = _BUSY_PAUSE
-        elif not isinstance(error, NetworkError):
+        if isinstance(error, BusyError):  # it is in good hands
+            return _DRAINING_PAUSE if self._is_draining else _BUSY_PAUSE
+        if not isinstance(error, NetworkError):
             # Nothing that passes by itself: a missing right, a public repository, a bug.
             if isinstance(error, NotFoundError):
                 self.publisher.start_over()
