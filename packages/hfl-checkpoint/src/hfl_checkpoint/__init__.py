@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint._policies import EverySteps as EverySteps
     from hfl_checkpoint._policies import SaveContext as SaveContext
     from hfl_checkpoint._policies import SavePolicy as SavePolicy
+    from hfl_checkpoint._remote._promote import PromotionReport as PromotionReport
     from hfl_checkpoint._remote._publish import PublishReport as PublishReport
     from hfl_checkpoint._retention import KeepAll as KeepAll
     from hfl_checkpoint._retention import KeepBest as KeepBest
@@ -50,6 +51,7 @@ _EXPORTS = {
     "MissingComponentError": ".errors",
     "PendingCheckpoint": "._background",
     "Problem": "._checkpoint",
+    "PromotionReport": "._remote._promote",
     "PublishReport": "._remote._publish",
     "RestoreReport": "._checkpoint",
     "SaveContext": "._policies",
