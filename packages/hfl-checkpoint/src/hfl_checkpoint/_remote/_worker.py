@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 300.0
 _DRAINING_PAUSE = 2.0
 _BUSY_PAUSE = 5.0
 # After it was told to stop, the thread ends at the next piece that it sends.
-_LAST_SECONDS = 5.0
+_LAST_SECONDS = 2.0
 
 _log = get_logger(__name__)
 
