@@ -232,12 +232,12 @@ def test_readers_see_whole_checkpoints_only(hub, run_path, name, live, repo, rem
     is_over = threading.Event()
 
     def read():
-        while not is_over.is_set():
+        while not is_over.wait(0.02):
             seen.append(tuple(complete(remote)))
 
     reader = threading.Thread(target=read)
     reader.start()
-    with CheckpointManager(run_path, hub=name, hub_keep=KeepLast(2), hub_wait=60) as manager:
+    with CheckpointManager(run_path, hub=name, hub_keep=KeepLast(2), hub_wait=200) as manager:
         for step in range(1, 8):
             manager.save(step, **live(step).components)
     is_over.set()
