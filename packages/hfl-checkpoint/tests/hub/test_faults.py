@@ -48,8 +48,8 @@ def test_another_process_recognises_a_commit_whose_answer_never_came(
 
     def train_and_die():
         with CheckpointManager(run_path, hub=name, hub_wait=0) as manager:
-            manager.save(1, **live(1).components)
             manager._worker = None  # this one publishes by hand
+            manager.save(1, **live(1).components)
             manager.push()
 
     fault = hub.faults.answer(500, after=True, path="*/commit/*", times=None)
