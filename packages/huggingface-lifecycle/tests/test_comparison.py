@@ -10,7 +10,7 @@ import pytest
 
 from hf_lifecycle._demo.comparison import compare_runs
 from hf_lifecycle._demo.conductor import Training
-from hf_lifecycle._demo.publication import Publication
+from hf_lifecycle._demo.publication import Arrival, Publication
 from hf_lifecycle._demo.report import report_on, require_identical, show
 from hfl_core import HflError, NotFoundError
 from hfl_core.cli import Output
@@ -101,18 +101,30 @@ PUBLISHED = Publication(
 )
 
 
+ARRIVED = Arrival("step-00000002", step=2, accuracy=0.9, identical=True)
+
+
+@pytest.mark.parametrize("change", [{"identical": False}, {"accuracy": 0.8}])
+def test_a_run_that_arrives_different_makes_the_demo_fail(make_run, change):
+    killed = Training(run=make_run("a"), steps=2, accuracy=0.9, kept=[], kills=[])
+    undisturbed = Training(run=make_run("b"), steps=2, accuracy=0.9, kept=[], kills=[])
+    arrived = dataclasses.replace(ARRIVED, **change)
+    report = report_on(killed, undisturbed, PUBLISHED, arrived, seed=5, directory=None, seconds=1.0)
+    assert report.differences == ["the run that was resumed from the local Hub differs"]
+
+
 def test_a_model_that_comes_back_different_makes_the_demo_fail(make_run):
     killed = Training(run=make_run("a"), steps=2, accuracy=0.9, kept=[], kills=[])
     undisturbed = Training(run=make_run("b"), steps=2, accuracy=0.9, kept=[], kills=[])
     other = dataclasses.replace(PUBLISHED, identical=False)
-    report = report_on(killed, undisturbed, other, seed=5, directory=None, seconds=1.0)
+    report = report_on(killed, undisturbed, other, ARRIVED, seed=5, directory=None, seconds=1.0)
     assert report.differences == ["the model that came back from the local Hub differs"]
 
 
 def judged(first: Path, second: Path):
     killed = Training(run=first, steps=2, accuracy=0.9, kept=[], kills=[])
     undisturbed = Training(run=second, steps=2, accuracy=0.9, kept=[], kills=[])
-    return report_on(killed, undisturbed, PUBLISHED, seed=5, directory=None, seconds=1.0)
+    return report_on(killed, undisturbed, PUBLISHED, ARRIVED, seed=5, directory=None, seconds=1.0)
 
 
 def test_a_tampered_run_makes_the_demo_fail(make_run, capsys):
@@ -132,5 +144,5 @@ def test_a_tampered_run_makes_the_demo_fail(make_run, capsys):
 def test_another_accuracy_makes_the_demo_fail(make_run):
     killed = Training(run=make_run("a"), steps=2, accuracy=0.9, kept=[], kills=[])
     undisturbed = Training(run=make_run("b"), steps=2, accuracy=0.8, kept=[], kills=[])
-    report = report_on(killed, undisturbed, PUBLISHED, seed=5, directory=None, seconds=1.0)
+    report = report_on(killed, undisturbed, PUBLISHED, ARRIVED, seed=5, directory=None, seconds=1.0)
     assert report.differences == ["the accuracy on the test images differs"]

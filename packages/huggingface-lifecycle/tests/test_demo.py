@@ -62,6 +62,15 @@ def test_the_best_model_went_to_a_local_hub_and_came_back(performed):
     assert len(published["commit"]) == 40
 
 
+def test_the_run_was_resumed_from_the_hub_in_an_empty_folder(performed):
+    facts, stage, _ = performed
+    arrived = facts["resumed_elsewhere"]
+    assert arrived["identical"] is True
+    assert arrived["accuracy"] == facts["accuracy"]
+    assert arrived["step"] == facts["steps"]
+    assert (stage / "elsewhere" / arrived["checkpoint"] / "manifest.json").is_file()
+
+
 def test_it_was_killed_twice_in_mid_epoch_and_once_in_the_middle_of_a_save(performed):
     facts, _, _ = performed
     moments = [kill["moment"] for kill in facts["kills"]]

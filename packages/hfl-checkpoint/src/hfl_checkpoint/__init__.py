@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint._policies_signal import OnSignal as OnSignal
     from hfl_checkpoint._policies_time import BeforeDeadline as BeforeDeadline
     from hfl_checkpoint._policies_time import EveryMinutes as EveryMinutes
+    from hfl_checkpoint._remote._promote import PromotionReport as PromotionReport
     from hfl_checkpoint._remote._publish import PublishReport as PublishReport
     from hfl_checkpoint._retention import KeepAll as KeepAll
     from hfl_checkpoint._retention import KeepBest as KeepBest
@@ -81,6 +82,7 @@ _EXPORTS = {
     "OnSignal": "._policies_signal",
     "PendingCheckpoint": "._background",
     "Problem": "._checkpoint",
+    "PromotionReport": "._remote._promote",
     "PublishReport": "._remote._publish",
     "RestoreReport": "._checkpoint",
     "SaveContext": "._policies",

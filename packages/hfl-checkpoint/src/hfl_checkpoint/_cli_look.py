@@ -28,19 +28,28 @@ _log = get_logger(__name__)
 def list_checkpoints(run: str, output: Output) -> None:
     """List the checkpoints of RUN, oldest first.
 
-    RUN is the directory that was given to CheckpointManager.
+    RUN is the directory that was given to CheckpointManager, or an address on the Hub.
 
     \b
     Examples:
       hfl checkpoint list runs/digits
       hfl checkpoint list runs/digits --format json
+      hfl checkpoint list hf://me/digits@checkpoints
     """
-    scan = open_catalog(run).run_directory.scan()
-    for _, error in scan.unreadable:
-        _log.warning("%s", error.message)
-    for remark in scan.remarks:
-        output.warn(f"{remark}.")
-    rows, columns, show = table_of(scan.checkpoints)
+    from hfl_checkpoint._remote._address import is_address
+
+    if is_address(run):
+        from hfl_checkpoint._catalog_hub import HubCatalog
+
+        found = HubCatalog(run).checkpoints()
+    else:
+        scan = open_catalog(run).run_directory.scan()
+        for _, error in scan.unreadable:
+            _log.warning("%s", error.message)
+        for remark in scan.remarks:
+            output.warn(f"{remark}.")
+        found = scan.checkpoints
+    rows, columns, show = table_of(found)
     show_rows(output, rows, columns, show=show, empty=f"{run} holds no checkpoint.")
 
 

@@ -47,6 +47,7 @@ class Publishing(Restoring):
     _worker: Worker | None = None
     _place: Repository | None = None
     _pattern = ""
+    _seen_elsewhere: Target | None = None
 
     def _connect(
         self, target: Target, hub_keep: KeepPolicy | None, keep: KeepPolicy, *, naming: str
@@ -71,7 +72,9 @@ class Publishing(Restoring):
     def _resolved(self) -> Target:
         """The target as another process has to see it: on this Hub, whatever its environment says."""
         target, place = self._connected()
-        return dataclasses.replace(target, endpoint=place.manager.endpoint)
+        if self._seen_elsewhere is None:
+            self._seen_elsewhere = dataclasses.replace(target, endpoint=place.manager.endpoint)
+        return self._seen_elsewhere
 
     def _connected(self) -> tuple[Target, Repository]:
         if self._target is None or self._place is None:
@@ -275,8 +278,18 @@ class Publishing(Restoring):
         quarantined: List[str] = []
         if remote is not None:
             warnings += self._bring_newer(remote)
-            quarantined = self._replace_damaged(remote, warnings)
-        report = super().resume(state, **components)
+        everything = {**(state.components() if state is not None else {}), **components}
+        report: RestoreReport | None = None
+        try:
+            try:
+                report = self.restore("latest", strict=remote is not None, **everything)
+            except CheckpointDamagedError:
+                if remote is None:
+                    raise
+                quarantined = self._replace_damaged(remote, warnings)
+                report = self.restore("latest", **everything)
+        except CheckpointNotFoundError:
+            pass  # a fresh run
         if self._worker is not None and UploadQueue(self._run).read().due:
             self._worker.notify()  # what an earlier process did not finish
         if report is None:
@@ -327,8 +340,10 @@ class Publishing(Restoring):
         replaced: List[str] = []
         for checkpoint in reversed(self.checkpoints()):
             item = there.get((checkpoint.sequence, checkpoint.created_at))
-            if item is None or verify(checkpoint.path, "quick").ok:
+            if verify(checkpoint.path, "full").ok:
                 break
+            if item is None:
+                continue  # one before it may be there; what is damaged is set aside by the restore
             place_of_damage = self._run.set_aside(checkpoint.path)
             replaced.append(checkpoint.name)
             warning = (

@@ -107,6 +107,49 @@ def test_one_that_is_damaged_here_is_fetched_again(train, run_path, name, live) 
     assert state.stands_at == 2
 
 
+def test_one_whose_byte_flipped_here_is_fetched_again(train, run_path, name, live) -> None:
+    train(1, 2, 3)
+    for damaged in ("step-00000002", "step-00000003"):
+        file = run_path / damaged / "model.safetensors"
+        data = bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.chmod(0o644)
+        file.write_bytes(data)
+    state = live()
+    with CheckpointManager(run_path, hub=name, hub_wait=0) as manager:
+        report = manager.resume(**state.components)
+    assert (report.checkpoint.name, report.quarantined) == ("step-00000003", ("step-00000003",))
+    assert state.stands_at == 3
+
+
+def test_one_that_is_damaged_on_both_sides_gives_way_to_the_one_before(
+    train, run_path, name, live, repo
+) -> None:
+    train(1, 2)
+    (run_path / "step-00000002" / "model.safetensors").unlink()
+    repo.commit(
+        delete=["checkpoints/step-00000002/model.safetensors"],
+        message="Tidy up",
+        revision="checkpoints",
+    )
+    state = live()
+    with CheckpointManager(run_path, hub=name, hub_wait=0) as manager:
+        report = manager.resume(**state.components)
+    assert (report.checkpoint.step, state.stands_at) == (1, 1)
+
+
+def test_one_that_is_damaged_here_and_was_never_published_gives_way(
+    train, run_path, name, live
+) -> None:
+    train(1)
+    train(2, hub=None)
+    (run_path / "step-00000002" / "model.safetensors").unlink()
+    state = live()
+    with CheckpointManager(run_path, hub=name, hub_wait=0) as manager:
+        report = manager.resume(**state.components)
+    assert (report.checkpoint.step, report.quarantined) == (1, ("step-00000002",))
+
+
 def test_addresses_name_a_run_a_branch_and_a_checkpoint(train, tmp_path, name, live) -> None:
     train(1, 2, revision="experiments/a")
     for number, (address, step) in enumerate(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import huggingface_hub.constants
+import pytest
+
 from hfl_checkpoint import CheckpointManager
 
 
@@ -13,9 +16,11 @@ def test_what_was_saved_is_on_the_hub_in_one_commit_each(train, remote) -> None:
     assert ".gitattributes" in remote.files
 
 
+@pytest.mark.parametrize("is_xet_off", [True, False])
 def test_an_empty_machine_goes_on_where_the_other_one_stopped(
-    train, live, name, tmp_path, run_path
+    train, live, name, tmp_path, run_path, monkeypatch, is_xet_off
 ) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", is_xet_off)
     train(1, 2)
     other = live()
     with CheckpointManager(tmp_path / "elsewhere", hub=name) as manager:

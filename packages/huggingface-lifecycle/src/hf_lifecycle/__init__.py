@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import OnSignal as OnSignal
     from hfl_checkpoint import PendingCheckpoint as PendingCheckpoint
     from hfl_checkpoint import Problem as Problem
+    from hfl_checkpoint import PromotionReport as PromotionReport
     from hfl_checkpoint import PublishReport as PublishReport
     from hfl_checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint import SaveContext as SaveContext
@@ -240,6 +241,7 @@ _EXPORTS = {
     "Profile": "hfl_auth",
     "ProfileNotFoundError": "hfl_auth",
     "Progress": "hfl_core",
+    "PromotionReport": "hfl_checkpoint",
     "PublishReport": "hfl_checkpoint",
     "PullRequest": "hfl_repo",
     "PythonInfo": "hfl_metadata",

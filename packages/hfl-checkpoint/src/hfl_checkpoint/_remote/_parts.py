@@ -19,9 +19,8 @@ _LONGEST_HEADER = 100_000_000
 def manifest_identity(path: Path) -> str:
     """What git calls the content of a checkpoint's manifest."""
     data = (path / MANIFEST).read_bytes()
-    return hashlib.sha1(  # nosec B324  # noqa: S324  # git's name for it
-        b"blob %d\0" % len(data) + data
-    ).hexdigest()
+    blob = b"blob %d\0" % len(data) + data
+    return hashlib.sha1(blob).hexdigest()  # nosec B324  # noqa: S324  # git's name for it
 
 
 def files_to_send(path: Path, known: Mapping[str, str]) -> tuple[Manifest, Dict[str, str]]:

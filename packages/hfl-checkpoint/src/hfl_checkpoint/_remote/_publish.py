@@ -126,7 +126,8 @@ class Publisher:
         self._target = target
         self._policies = policies
         self._stop = stop
-        self._allow = tuple(allow)
+        # Refusals name files within the checkpoint, so that is how they are let through.
+        self._allow = (*allow, *(f"{FOLDER}/*/{item.lstrip('/')}" for item in allow))
         self._repository = Repository(target)
         self._pause: Callable[[float], object] = time.sleep if stop is None else stop.wait
 
@@ -217,8 +218,9 @@ class Publisher:
         )
 
     def _attempt(self, only: Sequence[str] | None) -> PublishReport:
-        state = read_state(self._repository.manager, self._target.revision)
         here = self._here()
+        state = read_state(self._repository.manager, self._target.revision)
+        state = state.with_pins_of(here)
         if only is None:
             waiting = self.queue.add_new(self._target, None)
         else:
@@ -271,7 +273,7 @@ class Publisher:
                 local=sorted(local, key=lambda item: item.sequence),
                 waiting=waiting.due,
                 refused=_refused(waiting),
-                published=[self._with_pins(item.checkpoint, here) for item in state.of_run(run_id)],
+                published=[item.checkpoint for item in state.of_run(run_id)],
                 forced=waiting.forced,
             )
             for name, reason in verdict.skip.items():
@@ -284,14 +286,6 @@ class Publisher:
             for name in [name for name in stored.pending if name in waiting.skipped]:
                 stored.skip(name, waiting.skipped[name])
         return retire
-
-    @staticmethod
-    def _with_pins(remote: Checkpoint, here: Mapping[str, Checkpoint]) -> Checkpoint:
-        """A checkpoint on the Hub with the pins that it has here, if it still is here."""
-        own = here.get(remote.name)
-        if own is None or (own.run_id, own.sequence) != (remote.run_id, remote.sequence):
-            return remote
-        return dataclasses.replace(remote, pinned=own.pinned, labels=own.labels)
 
     def _batch(self, waiting: Waiting, here: Mapping[str, Checkpoint]) -> List[Checkpoint]:
         found = [here[name] for name in waiting.due if name in here]

@@ -85,6 +85,16 @@ class RemoteState:
         newest = max(by_name.values(), key=lambda item: item.created_at, default=None)
         return None if newest is None else newest.run_id
 
+    def with_pins_of(self, here: Mapping[str, Checkpoint]) -> RemoteState:
+        """Return the same with the pins that the checkpoints have here, as far as they are here."""
+        pinned = []
+        for item in self.published:
+            own, there = here.get(item.name), item.checkpoint
+            if own is not None and (own.run_id, own.sequence) == (there.run_id, there.sequence):
+                there = dataclasses.replace(there, pinned=own.pinned, labels=own.labels)
+            pinned.append(dataclasses.replace(item, checkpoint=there))
+        return dataclasses.replace(self, published=tuple(pinned))
+
     def files_of(self, name: str) -> Dict[str, RemoteFile]:
         """The files of a checkpoint, by their path within it."""
         prefix = f"{FOLDER}/{name}/"

@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 300.0
 _DRAINING_PAUSE = 2.0
 _BUSY_PAUSE = 5.0
 # After it was told to stop, the thread ends at the next piece that it sends.
-_LAST_SECONDS = 5.0
+_LAST_SECONDS = 2.0
 
 _log = get_logger(__name__)
 
@@ -133,9 +133,9 @@ class Worker:
                 "%s Checkpoints wait until %s, and go together then.", error.message, until
             )
             return pause
-        if isinstance(error, BusyError):
-            pause = _BUSY_PAUSE
-        elif not isinstance(error, NetworkError):
+        if isinstance(error, BusyError):  # it is in good hands
+            return _DRAINING_PAUSE if self._is_draining else _BUSY_PAUSE
+        if not isinstance(error, NetworkError):
             # Nothing that passes by itself: a missing right, a public repository, a bug.
             if isinstance(error, NotFoundError):
                 self.publisher.start_over()

@@ -7,7 +7,7 @@ from typing import Any, Mapping
 
 from hf_lifecycle._demo.comparison import Comparison, compare_runs
 from hf_lifecycle._demo.conductor import Training
-from hf_lifecycle._demo.publication import Publication
+from hf_lifecycle._demo.publication import Arrival, Publication
 from hfl_core import HflError
 from hfl_core.cli import Output, human_bytes
 
@@ -29,6 +29,7 @@ class DemoReport:
         accuracy: On the test images, of the killed training.
         accuracy_undisturbed: The same of the other.
         published: The best model, published to a local Hub and loaded back.
+        resumed_elsewhere: The run, resumed from that Hub in an empty folder.
     """
 
     identical: bool
@@ -43,12 +44,14 @@ class DemoReport:
     accuracy: float
     accuracy_undisturbed: float
     published: dict[str, Any]
+    resumed_elsewhere: dict[str, Any]
 
 
 def report_on(
     killed: Training,
     undisturbed: Training,
     published: Publication,
+    arrived: Arrival,
     *,
     seed: int,
     directory: str | None,
@@ -60,6 +63,7 @@ def report_on(
         killed: The training that was killed and resumed.
         undisturbed: The same training in one piece.
         published: The best model of the first, on a local Hub.
+        arrived: What was resumed from that Hub.
         seed: The seed of the kills.
         directory: Where the runs stay, or None.
         seconds: The time that it took.
@@ -73,6 +77,8 @@ def report_on(
         differences.append("the accuracy on the test images differs")
     if not published.identical:
         differences.append("the model that came back from the local Hub differs")
+    if not arrived.identical or arrived.accuracy != killed.accuracy:
+        differences.append("the run that was resumed from the local Hub differs")
     return DemoReport(
         identical=not differences,
         seed=seed,
@@ -96,6 +102,7 @@ def report_on(
         accuracy=killed.accuracy,
         accuracy_undisturbed=undisturbed.accuracy,
         published=dataclasses.asdict(published),
+        resumed_elsewhere=dataclasses.asdict(arrived),
     )
 
 
@@ -162,13 +169,16 @@ def _summary(report: DemoReport) -> dict[str, str]:
         else f"DIFFERENT: {'; '.join(report.differences)}"
     )
     accuracy = f"{report.accuracy:.1%} of 300 images that the network had not seen"
-    published = report.published
+    published, arrived = report.published, report.resumed_elsewhere
     same = "the same bits" if published["identical"] else "OTHER BITS"
     summary = {
         "Verdict": verdict,
         "Test accuracy": accuracy,
         "Published": f"{published['checkpoint']} to {published['repo_id']} on a local Hub; "
         f"loaded back with the ordinary client: {same}, accuracy {published['accuracy']:.1%}",
+        "Resumed elsewhere": f"{arrived['checkpoint']} from that Hub, in an empty folder: "
+        f"{'the same bits' if arrived['identical'] else 'OTHER BITS'}, "
+        f"accuracy {arrived['accuracy']:.1%}",
         "Time": f"{report.seconds:.0f} s",
     }
     if report.directory is not None:

@@ -11,7 +11,7 @@ from typing import Iterator
 
 from hf_lifecycle._demo.conductor import Audience, see_to_the_end, train_with_kills
 from hf_lifecycle._demo.process import TrainingProcess
-from hf_lifecycle._demo.publication import publish_best
+from hf_lifecycle._demo.publication import publish_best, resume_elsewhere
 from hf_lifecycle._demo.report import DemoReport, report_on
 from hfl_core import ConflictError, MissingExtraError
 
@@ -19,7 +19,7 @@ from hfl_core import ConflictError, MissingExtraError
 def perform(
     audience: Audience, *, seed: int, directory: Path | None = None, keep: bool = False
 ) -> DemoReport:
-    """Train with kills, train without, compare, and publish the best model to a local Hub.
+    """Train with kills, train without, compare, publish to a local Hub, and resume from there.
 
     Args:
         audience: Who is told what happens.
@@ -49,10 +49,13 @@ def perform(
             undisturbed = see_to_the_end(beside, quiet, audience)
         audience.tell("Publishing the best model to a Hub on this machine, and loading it back.")
         published = publish_best(killed.run, folder / "hub")
+        audience.tell("Resuming from that Hub in an empty folder.")
+        arrived = resume_elsewhere(killed.run, folder / "hub", folder / "elsewhere")
         return report_on(
             killed,
             undisturbed,
             published,
+            arrived,
             seed=seed,
             directory=str(folder) if keep or directory is not None else None,
             seconds=time.monotonic() - began,
