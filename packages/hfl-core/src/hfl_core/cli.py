@@ -214,11 +214,15 @@ def _reader_left() -> bool:
 
 
 def _open_closed_streams() -> None:
-    """Replace what the caller closed (`>&-`), or the first file that is opened takes its number."""
+    """Take the numbers of streams that the caller closed (`>&-`), or the next file to be opened does.
+
+    stdout stays closed all the same: results that nobody gets are an error.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115  # until the end
-            setattr(sys, name, stream)
+            number = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            if name != "stdout":
+                setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 def _tolerate_narrow_encodings() -> None:
