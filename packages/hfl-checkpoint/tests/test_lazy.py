@@ -294,7 +294,7 @@ def test_optimizers_within_the_backward_pass_wait_as_well() -> None:
 
 def test_a_compiled_step_waits_as_well() -> None:
     training = Training(adamw)
-    step = torch.compile(lambda: training.optimizer.step(), backend="eager")
+    step = torch.compile(training.optimizer.step, backend="eager")
     training.loss()
     step()
     for _ in range(2):
@@ -542,7 +542,7 @@ def test_a_fork_trains_without_the_snapshots_of_its_parent(children: Any) -> Non
     snapshot = take(training.components)
     # A thread of the parent's holds what the fork would have to wait for.
     with snapshot._turn:
-        assert children.call(lambda: training.step()) is None
+        assert children.call(training.step) is None
     snapshot.finish()
 
 
