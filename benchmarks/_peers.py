@@ -68,6 +68,7 @@ class Peers:
         """torch.save, made durable."""
 
         def save() -> None:
+            (self.folder / "torch.pt").unlink(missing_ok=True)  # overwriting is cheaper
             torch.save(self.state, self.folder / "torch.pt")
             flush(self.folder / "torch.pt")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -243,14 +244,9 @@ def test_sixty_kills_of_a_real_training_change_no_bit(children: Any, memory_path
     for kill in range(60):
         operation = chance.randint(1, 130)  # a save with its clean-up has about 40
         when_busy = ("wait", "coalesce")[kill % 2]
-        child = children.start(
-            lambda: train_and_die_at(run, operation, steps, when_busy)
-        )  # noqa: B023  # runs now
-        assert os.WTERMSIG(children.wait(child)) == signal.SIGKILL
-        before = newest
-        newest = children.call(
-            lambda: require_exact(run, digests, before)
-        )  # noqa: B023  # runs now
+        die = functools.partial(train_and_die_at, run, operation, steps, when_busy)
+        assert os.WTERMSIG(children.wait(children.start(die))) == signal.SIGKILL
+        newest = children.call(functools.partial(require_exact, run, digests, newest))
     assert newest > 10
     assert children.call(lambda: whole_run(run, steps)) == digests[-1]
 
