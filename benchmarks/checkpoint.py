@@ -1,4 +1,4 @@
-"""Saving and restoring a training state, beside what a user would pick instead and what the disk can do.
+"""Saving and restoring a training state, beside what a user would pick instead and what the machine can do.
 
 Run it with ``make bench`` or ``python benchmarks/checkpoint.py --mib 1024``. Each figure is the median
 of a few rounds in which every contender takes its turn, so that a noisy machine is noisy for all.
@@ -7,20 +7,26 @@ of a few rounds in which every contender takes its turn, so that a noisy machine
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import platform
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, Iterator, List
 
-import numpy
 import safetensors
 import safetensors.torch
 import torch
+import xxhash
+from _peers import Action, Peers, flush, version
 
-from hfl_checkpoint import CheckpointManager, __version__
+from hfl_checkpoint import CheckpointManager, KeepLast
+
+MIB = 1 << 20
 
 
 def build(mib: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
@@ -36,14 +42,7 @@ def build(mib: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     return model, optimizer
 
 
-def flush(path: Path) -> None:
-    """Make a file durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-def timed(action: Callable[[], object]) -> float:
+def timed(action: Action) -> float:
     """Time one call, in seconds."""
     begin = time.perf_counter()
     action()
@@ -64,33 +63,46 @@ class Contenders:
     ) -> None:
         self.folder = folder
         self.model, self.optimizer = model, optimizer
-        self.state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        self.peers = Peers(folder, model, optimizer)
         self.flat = dict(model.state_dict())
-        for index, entry in self.state["optimizer"]["state"].items():
+        for index, entry in optimizer.state_dict()["state"].items():
             self.flat.update({f"{index}.{key}": value for key, value in entry.items()})
         self.warm = [torch.empty_like(value) for value in self.flat.values()]
-        self.step = 0
-        self.checkpoints = CheckpointManager(folder / "run", background=False)
-        self.background = CheckpointManager(folder / "background")
+        self.count = 0
+        self.checkpoints = CheckpointManager(folder / "run", keep=KeepLast(1), background=False)
+        self.lazy = CheckpointManager(folder / "lazy", keep=KeepLast(1))
+        self.eager = CheckpointManager(folder / "eager", keep=KeepLast(1), snapshot="eager")
+        # Any optimizer's step waits for a snapshot; this one does nothing else.
+        self.nothing = torch.optim.SGD([torch.zeros(1)], lr=0.0)
+        self.batch = torch.randn(512, 1024)
 
-    def groups(self) -> Dict[str, Dict[str, Callable[[], object]]]:
-        """Title to name to action; the first of each group is the limit."""
+    def durable(self) -> Dict[str, Action]:
+        """P2."""
         return {
-            "save, durable": {
-                "raw write + fsync (limit)": self.raw,
-                "torch.save + fsync": self.torch_save,
-                "safetensors.save_file + fsync": self.safetensors_save,
-                "hfl-checkpoint, hashed": lambda: self.save(self.checkpoints),
-            },
-            "stall of a background save": {
-                "memcpy into warm buffers (limit)": self.copy,
-                "hfl-checkpoint": lambda: self.save(self.background),
-            },
-            "restore": {
-                "mmap + copy (limit, nothing verified)": self.mapped,
-                "torch.load + load_state_dict": self.torch_load,
-                "hfl-checkpoint, verified in full": self.restore,
-            },
+            "raw write + fsync (limit)": self.raw,
+            **self.peers.named(self.peers.torch),
+            "safetensors.save_file + fsync": self.safetensors_save,
+            **self.peers.named(self.peers.dcp),
+            "hfl-checkpoint, hashed": lambda: self.save(self.checkpoints),
+        }
+
+    def stall(self) -> Dict[str, Action]:
+        """P1, with an optimizer step right after the call: nothing hides the copy."""
+        peers = self.peers
+        return {
+            "memcpy into warm buffers (limit)": self.copy,
+            **peers.named(peers.dcp_async, peers.lightning_async, peers.accelerate, peers.trainer),
+            "hfl-checkpoint, eager": lambda: self.save(self.eager),
+            "hfl-checkpoint, lazy": self.save_and_step,
+        }
+
+    def restoring(self) -> Dict[str, Action]:
+        """P3."""
+        return {
+            "mmap + hash + copy (limit)": self.mapped,
+            "torch.load + load_state_dict": self.torch_load,
+            **self.peers.named(self.dcp_load),
+            "hfl-checkpoint, verified in full": self.restore,
         }
 
     def raw(self) -> None:
@@ -99,21 +111,29 @@ class Contenders:
             for value in self.flat.values():
                 file.write(memoryview(value.reshape(-1).view(torch.uint8).numpy()))
             os.fsync(file.fileno())
-
-    def torch_save(self) -> None:
-        """Save as most scripts do, and make it durable."""
-        torch.save(self.state, self.folder / "torch.pt")
-        flush(self.folder / "torch.pt")
+        (self.folder / "raw").unlink()
 
     def safetensors_save(self) -> None:
         """Save the tensors alone, and make them durable."""
+        (self.folder / "flat.safetensors").unlink(missing_ok=True)  # overwriting is cheaper
         safetensors.torch.save_file(self.flat, self.folder / "flat.safetensors")
         flush(self.folder / "flat.safetensors")
 
     def save(self, checkpoints: CheckpointManager) -> None:
         """Save a checkpoint."""
-        self.step += 1
-        checkpoints.save(self.step, model=self.model, optimizer=self.optimizer)
+        self.count += 1
+        checkpoints.save(self.count, model=self.model, optimizer=self.optimizer)
+
+    def save_and_step(self) -> None:
+        """Save, with an optimizer step right behind it."""
+        self.save(self.lazy)
+        self.nothing.step()
+
+    def wait(self) -> None:
+        """Let what is written in the background end; it is not what is measured."""
+        self.lazy.wait()
+        self.eager.wait()
+        self.peers.wait()
 
     def copy(self) -> None:
         """Copy all tensors into memory that is there."""
@@ -121,9 +141,11 @@ class Contenders:
             target.copy_(source)
 
     def mapped(self) -> None:
-        """Map the tensors and copy them into memory that is there."""
+        """Map the tensors, hash them, and copy them into memory that is there."""
         mapping = safetensors.torch.load_file(self.folder / "flat.safetensors")
+        digest = xxhash.xxh3_128()
         for key, target in zip(self.flat, self.warm):
+            digest.update(memoryview(mapping[key].reshape(-1).view(torch.uint8).numpy()))
             target.copy_(mapping[key])
 
     def torch_load(self) -> None:
@@ -132,38 +154,176 @@ class Contenders:
         self.model.load_state_dict(loaded["model"])
         self.optimizer.load_state_dict(loaded["optimizer"])
 
+    def dcp_load(self) -> Dict[str, Action]:
+        """DCP's load, into the tensors of the state."""
+        from torch.distributed import checkpoint as dcp
+
+        state = dict(self.peers.state)
+        return {
+            "DCP load": lambda: dcp.load(
+                state, checkpoint_id=str(self.folder / "dcp"), no_dist=True
+            )
+        }
+
     def restore(self) -> None:
         """Restore the newest checkpoint, verified."""
         self.checkpoints.restore(model=self.model, optimizer=self.optimizer)
 
+    def train_a_step(self) -> None:
+        """Take a step of training that is longer than the copy."""
+        self.pass_over()
+        self.update()
+
+    def pass_over(self) -> None:
+        """Take a forward and a backward pass."""
+        self.model(self.batch).square().mean().backward()
+
+    def update(self) -> None:
+        """Take an optimizer step."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def compare(title: str, group: Dict[str, Action], rounds: int, settle: Action) -> None:
+    """Time the contenders in turns, and print their medians beside the first one's."""
+    times: Dict[str, List[float]] = {name: [] for name in group}
+    for turn in range(rounds + 1):
+        for name, action in group.items():
+            seconds = timed(action)
+            settle()
+            if turn:  # the first round warms caches and arenas up
+                times[name].append(seconds)
+    limit = statistics.median(next(iter(times.values())))
+    print(f"\n{title}")
+    for name, values in times.items():
+        median = statistics.median(values)
+        print(f"  {name:40} {median:9.4f} s   {median / limit:6.2f} x the limit")
+
+
+def hidden(contenders: Contenders, rounds: int) -> None:
+    """P1, as training sees it: what of the save is not hidden behind a forward and backward pass?"""
+    plain, saving, stalls = [], [], []
+    contenders.train_a_step()
+    for _ in range(rounds):
+        plain.append(timed(contenders.train_a_step))
+        stall = timed(lambda: contenders.save(contenders.lazy))
+        forward_and_backward = timed(contenders.pass_over)
+        stall += timed(contenders.nothing.step)
+        saving.append(stall + forward_and_backward + timed(contenders.update))
+        stalls.append(stall)
+        contenders.wait()
+    step = statistics.median(plain)
+    stall, total = statistics.median(stalls), statistics.median(saving)
+    print("\na step of training: forward, backward and AdamW (P1, hidden)")
+    print(f"  without a save                           {step:9.4f} s")
+    print(
+        f"  of the save, on the training's thread    {stall:9.4f} s   {stall / step:6.2%} of a step"
+    )
+    print(f"  the whole step, while a thread writes    {total:9.4f} s   {total / step:6.2f} x")
+
+
+@contextlib.contextmanager
+def peak() -> Iterator[Callable[[], float]]:
+    """Watch the memory of this process that is not page cache; yields what the peak was, in MiB."""
+    found, is_over = [resident()], threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.001):
+            found.append(resident())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: (max(found) - found[0]) / MIB
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def resident() -> int:
+    """Bytes of anonymous and shared memory in use."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return sum(
+        int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem"))
+    )
+
+
+def memory(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """P7: the peak of memory beyond what training holds."""
+    size = sum(value.numel() * 4 for value in model.state_dict().values()) * 3 / MIB
+    components = {"model": model, "optimizer": optimizer}
+    print(f"\npeak of memory beyond the training's own; a snapshot has {size:.0f} MiB (P7)")
+    with CheckpointManager(folder / "memory") as checkpoints, peak() as reached:
+        for step in (1, 2):
+            checkpoints.save(step, **components)
+        checkpoints.wait()
+        print(f"  hfl-checkpoint, background saves         {reached():9.1f} MiB")
+    with CheckpointManager(folder / "memory", background=False) as checkpoints:
+        with peak() as reached:
+            checkpoints.resume(**components)
+            print(f"  hfl-checkpoint, resume                   {reached():9.1f} MiB")
+        with peak() as reached:
+            checkpoints.save(3, **components)
+            print(f"  hfl-checkpoint, save that waits          {reached():9.1f} MiB")
+    peers = Peers(folder, model, optimizer)
+    for name, action in peers.named(peers.torch, peers.accelerate).items():
+        with peak() as reached:
+            action()
+            print(f"  {name:40} {reached():9.1f} MiB")
+    with peak() as reached:
+        loaded = torch.load(folder / "torch.pt", weights_only=True)
+        model.load_state_dict(loaded["model"])
+        optimizer.load_state_dict(loaded["optimizer"])
+        print(f"  torch.load + load_state_dict             {reached():9.1f} MiB")
+
+
+def many(folder: Path, count: int) -> None:
+    """Save and restore very many small tensors: what matters is the work for each of them."""
+    model = torch.nn.Module()
+    for index in range(count):
+        model.register_parameter(f"w{index}", torch.nn.Parameter(torch.randn(8)))
+    checkpoints = CheckpointManager(folder / "many", background=False)
+    print(f"\n{count:,} tensors of 8 numbers")
+    print(
+        f"  hfl-checkpoint, save                     {timed(lambda: checkpoints.save(1, model=model)):9.4f} s"
+    )
+    print(
+        f"  hfl-checkpoint, restore                  {timed(lambda: checkpoints.restore(model=model)):9.4f} s"
+    )
+    state = model.state_dict()
+    path = folder / "many.pt"
+    print(
+        f"  torch.save                               {timed(lambda: torch.save(state, path)):9.4f} s"
+    )
+    print(
+        f"  torch.load + load_state_dict             {timed(lambda: model.load_state_dict(torch.load(path))):9.4f} s"
+    )
+
 
 def main() -> None:
-    """Measure, and print one table."""
+    """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mib", type=int, default=256, help="size of the state")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mib", type=int, default=192, help="size of the state")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tensors", type=int, default=20_000)
     parser.add_argument("--directory", type=Path, help="where to write; a temporary one by default")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=options.directory))
     model, optimizer = build(options.mib)
-    versions = f"hfl-checkpoint {__version__}, torch {torch.__version__}, "
-    versions += f"safetensors {safetensors.__version__}, numpy {numpy.__version__}"
-    print(f"{options.mib} MiB of model and AdamW state, {options.rounds} rounds. {versions}\n")
+    names = ["torch", "safetensors", "lightning", "accelerate", "transformers", "numpy", "xxhash"]
+    print(
+        f"{options.mib} MiB of model and AdamW state, {options.rounds} rounds, {os.cpu_count()} CPUs."
+    )
+    print(f"Python {platform.python_version()}, " + ", ".join(f"{n} {version(n)}" for n in names))
     try:
-        for title, group in Contenders(folder, model, optimizer).groups().items():
-            times: Dict[str, List[float]] = {name: [] for name in group}
-            for turn in range(options.rounds + 1):
-                for name, action in group.items():
-                    seconds = timed(action)
-                    if turn:  # the first round warms caches and arenas up
-                        times[name].append(seconds)
-                    if title.startswith("stall"):
-                        time.sleep(0.5)  # the write behind it is not what is measured
-            limit = statistics.median(next(iter(times.values())))
-            print(title)
-            for name, values in times.items():
-                median = statistics.median(values)
-                print(f"  {name:40} {median:8.3f} s   {median / limit:6.2f} x the limit")
+        if Path("/proc/self/status").exists():
+            memory(folder, model, optimizer)
+        contenders = Contenders(folder, model, optimizer)
+        compare("save, durable (P2)", contenders.durable(), options.rounds, contenders.wait)
+        compare("restore (P3)", contenders.restoring(), options.rounds, contenders.wait)
+        compare("stall of a save (P1)", contenders.stall(), options.rounds, contenders.wait)
+        hidden(contenders, options.rounds)
+        many(folder, options.tensors)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

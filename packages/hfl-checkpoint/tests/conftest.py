@@ -4,6 +4,7 @@ import functools
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -197,3 +198,30 @@ def tree() -> Callable[[Path], Dict[str, Any]]:
         return found
 
     return picture
+
+
+def mount(directory: Path, options: str) -> None:
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+    answer = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    if answer.returncode:
+        pytest.skip(f"mounting is not allowed here: {answer.stderr.decode().strip()}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mount a file system of a few MiB."""
+    mounted: List[Path] = []
+
+    def mount_one(mebibytes: int) -> Path:
+        if os.geteuid() != 0:
+            pytest.skip("only root may mount")
+        directory = tmp_path / "disk"
+        directory.mkdir()
+        mount(directory, f"size={mebibytes}m")
+        mounted.append(directory)
+        return directory
+
+    yield mount_one
+    for directory in mounted:
+        # Lazily: a tensor that is mapped from there may not have been collected yet.
+        subprocess.run(["umount", "-l", str(directory)], check=True)

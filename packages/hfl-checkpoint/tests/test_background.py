@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 from pathlib import Path
 from typing import Any, Iterator, List
@@ -21,7 +18,9 @@ from hfl_checkpoint import (
     KeepLast,
     PendingCheckpoint,
 )
-from hfl_core import DiskSpaceError, Files
+from hfl_checkpoint._manifest import read_manifest
+from hfl_checkpoint.errors import CheckpointExistsError, SaveSkippedError, UnknownTypeError
+from hfl_core import ConfigError, DiskSpaceError, Files
 
 
 class Gate:
@@ -31,12 +30,14 @@ class Gate:
         self.reached = threading.Event()
         self._open = threading.Event()
         self.failure: BaseException | None = None
+        self.failures = 100
 
     def __call__(self, operation: str, path: Path) -> None:
         if operation == "create" and path.name == "model.safetensors":
             self.reached.set()
             assert self._open.wait(60)
-            if self.failure is not None:
+            if self.failure is not None and self.failures > 0:
+                self.failures -= 1
                 raise self.failure
 
     def let_through(self) -> None:
@@ -210,6 +211,7 @@ def test_a_busy_manager_skips_what_is_due_when_told_to(
     assert gate.reached.wait(60)
     assert manager.step(state.move_to(2)) is None
     assert "step 2 is not saved: an earlier save is still being written" in caplog.text
+    assert manager.skipped == (2,)
     gate.let_through()
     first.result()
     third = manager.step(state.move_to(3))
@@ -282,52 +284,6 @@ def test_an_error_in_the_block_still_finishes_the_save(run_path: Path, live: Any
     assert CheckpointManager(run_path).latest().step == 1
 
 
-PROGRAM = """
-    import sys, threading
-    from hfl_checkpoint import CheckpointManager
-    from hfl_core import Files
-
-    has_come_to_its_end = threading.Event()
-
-    def slowly(operation, path):
-        if operation == "create" and path.name == "counters.json":
-            has_come_to_its_end.wait(60)
-            if sys.argv[2] == "fail":
-                raise OSError(28, "No space left on device")
-
-    def train():
-        manager = CheckpointManager(sys.argv[1])
-        manager._run.files = Files(slowly)
-        manager.save(1, counters={"seen": 1})
-
-    train()
-    has_come_to_its_end.set()
-"""
-
-
-def run_program(run: Path, mode: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(run), mode],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
-def test_a_program_that_ends_finishes_the_save_first(run_path: Path) -> None:
-    ended = run_program(run_path, "work")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    found = CheckpointManager(run_path)
-    assert found.load()["counters"] == {"seen": 1}
-
-
-def test_a_program_that_ends_says_what_went_wrong_with_its_last_save(run_path: Path) -> None:
-    ended = run_program(run_path, "fail")
-    assert "DiskSpaceError: Could not save step 1" in ended.stderr
-    assert CheckpointManager(run_path).latest() is None
-
-
 def test_results_come_in_the_order_of_the_saves(open_manager: Any, live: Any) -> None:
     manager = open_manager(background=True)
     pending: List[PendingCheckpoint] = [
@@ -335,3 +291,155 @@ def test_results_come_in_the_order_of_the_saves(open_manager: Any, live: Any) ->
     ]
     assert [item.result().sequence for item in pending] == [1, 2, 3]
     assert [item.step for item in manager.checkpoints()] == [3, 1, 2]
+
+
+def test_what_was_skipped_is_made_up_for_at_the_next_step(
+    open_manager: Any, live: Any, gate: Gate
+) -> None:
+    manager = open_manager(background=True, observer=gate, save=EverySteps(10), when_busy="skip")
+    state = State(live())
+    first = manager.step(state.move_to(10))
+    assert gate.reached.wait(60)
+    assert [manager.step(state.move_to(step)) for step in (19, 20, 21, 22)] == [None] * 4
+    gate.let_through()
+    first.result()
+    assert manager.step(state.move_to(23)).result().reason == "interval"
+    assert manager.step(state.move_to(24)) is None
+    assert [item.step for item in manager.checkpoints()] == [10, 23]
+    assert manager.skipped == (20,)
+
+
+def test_of_the_saves_that_wait_the_newest_is_written(
+    open_manager: Any, live: Any, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = open_manager(background=True, observer=gate, save=EverySteps(1), when_busy="coalesce")
+    state = State(live())
+    manager.step(state.move_to(1))
+    assert gate.reached.wait(60)
+    pending = [manager.step(state.move_to(step)) for step in (2, 3, 4)]
+    state.move_to(5)
+    for item, newer in zip(pending, (3, 4)):
+        with pytest.raises(SaveSkippedError, match=f"step {newer} took its place") as caught:
+            item.result(60)
+        assert (caught.value.step, caught.value.newer) == (item.step, newer)
+    assert not pending[2].done()
+    gate.let_through()
+    manager.wait()
+    assert manager.skipped == (2, 3)
+    assert "step 3 is not saved: step 4 takes its place" in caplog.text
+    for step in (1, 4):
+        restored = live()
+        manager.restore(step, **restored.components)
+        assert restored.stands_at == step
+    first, last = manager.checkpoints()
+    assert (first.step, last.step) == (1, 4)
+    assert read_manifest(last.path).parent == first.name
+
+
+def test_a_save_that_waits_is_written_when_the_block_ends(
+    run_path: Path, live: Any, gate: Gate
+) -> None:
+    state = live()
+    with CheckpointManager(run_path, when_busy="coalesce") as manager:
+        manager._run.files = Files(gate)
+        manager.save(1, **state.move_to(1).components)
+        assert gate.reached.wait(60)
+        manager.save(2, **state.move_to(2).components)
+        state.move_to(3)
+        opener = threading.Timer(0.1, gate.let_through)
+        opener.start()
+    opener.join()
+    restored = live()
+    CheckpointManager(run_path).resume(**restored.components)
+    assert restored.stands_at == 2
+
+
+def test_a_save_that_waits_is_written_although_the_one_before_it_fails(
+    open_manager: Any, live: Any, gate: Gate
+) -> None:
+    manager = open_manager(background=True, observer=gate, when_busy="coalesce")
+    gate.failure = no_space()
+    manager.save(1, **live(1).components)
+    assert gate.reached.wait(60)
+    second = manager.save(2, **live(2).components)
+    gate.failures = 1
+    gate.let_through()
+    assert second.result(60).step == 2
+    with pytest.raises(DiskSpaceError, match="step 1"):
+        manager.wait()
+    manager.wait()
+    assert [item.step for item in manager.checkpoints()] == [2]
+
+
+def test_a_save_that_cannot_be_captured_leaves_the_one_that_waits(
+    open_manager: Any, live: Any, gate: Gate
+) -> None:
+    manager = open_manager(background=True, observer=gate, when_busy="coalesce")
+    manager.save(1, **live(1).components)
+    assert gate.reached.wait(60)
+    second = manager.save(2, **live(2).components)
+    with pytest.raises(UnknownTypeError):
+        manager.save(3, things={"function": print})
+    gate.let_through()
+    assert second.result(60).step == 2
+
+
+@pytest.mark.parametrize("when_busy", ["wait", "coalesce"])
+def test_a_step_is_saved_once(open_manager: Any, live: Any, gate: Gate, when_busy: str) -> None:
+    manager = open_manager(background=True, when_busy=when_busy)
+    manager.save(1, **live(1).components)
+    with pytest.raises(CheckpointExistsError, match="already saved as 'step-00000001'"):
+        manager.save(1, **live(1).components)
+
+
+def test_coalesced_saves_under_load_are_whole_and_in_order(open_manager: Any, live: Any) -> None:
+    manager = open_manager(background=True, when_busy="coalesce")
+    state = live()
+    for step in range(1, 61):
+        manager.save(step, **state.move_to(step).components)
+    manager.wait()
+    saved = [item.step for item in manager.checkpoints()]
+    assert saved == sorted(saved)
+    assert saved[-1] == 60
+    assert sorted([*saved, *manager.skipped]) == list(range(1, 61))
+    for step in saved:
+        restored = live()
+        manager.restore(step, **restored.components)
+        assert restored.stands_at == step
+
+
+def test_two_failures_are_told_one_after_the_other(
+    open_manager: Any, live: Any, gate: Gate
+) -> None:
+    manager = open_manager(background=True, observer=gate, when_busy="coalesce")
+    gate.failure = no_space()
+    manager.save(1, **live(1).components)
+    assert gate.reached.wait(60)
+    last = manager.save(2, **live(2).components)
+    gate.let_through()
+    last.wait()
+    for step in (1, 2):
+        with pytest.raises(DiskSpaceError, match=f"step {step}"):
+            manager.wait()
+    manager.wait()
+
+
+def test_one_who_never_waits_is_told_of_a_timeout_over_all_saves(
+    open_manager: Any, live: Any, gate: Gate
+) -> None:
+    manager = open_manager(background=True, observer=gate, when_busy="coalesce")
+    manager.save(1, **live(1).components)
+    assert gate.reached.wait(60)
+    pending = manager.save(2, **live(2).components)
+    with pytest.raises(TimeoutError, match=r"Step 1 was not saved within 0\.01 s"):
+        manager.wait(0.01)
+    assert pending.error() is None
+    gate.let_through()
+    manager.wait()
+
+
+def test_an_unknown_way_to_be_busy_or_to_copy_is_refused(run_path: Path) -> None:
+    for arguments in ({"when_busy": "hurry"}, {"snapshot": "later"}, {"when_full": "panic"}):
+        (name,) = arguments
+        with pytest.raises(ConfigError, match=f"There is no {name}="):
+            CheckpointManager(run_path, **arguments)

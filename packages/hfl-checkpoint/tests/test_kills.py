@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import random
 import shutil
 import signal
 import time
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Dict, List
 
 import pytest
+import torch
 
-from hfl_checkpoint import CheckpointManager, KeepLast
+from hfl_checkpoint import CheckpointManager, KeepBest, KeepLast
 from hfl_core import Files
 
 pytestmark = pytest.mark.torture
@@ -166,3 +169,95 @@ def require_nothing_lost(run: Path, live: Any, newest: int, acknowledged: int) -
     assert found.resume(**state.components).quarantined == ()
     assert state.stands_at == latest.step
     return latest.step
+
+
+class Training:
+    """A training whose every step depends on all steps before it, with tensors that are copied late."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.model = torch.nn.Sequential(torch.nn.Linear(260, 260), torch.nn.BatchNorm1d(260))
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-2)
+        self.counters = {"step": 0}
+
+    @property
+    def components(self) -> Dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer, "counters": self.counters}
+
+    def advance(self) -> int:
+        batch = torch.randn(4, 260, generator=torch.Generator().manual_seed(self.counters["step"]))
+        self.optimizer.zero_grad()
+        self.model(batch).square().mean().backward()
+        self.optimizer.step()
+        self.counters["step"] += 1
+        return self.counters["step"]
+
+    def digest(self) -> str:
+        found = hashlib.sha256()
+        for value in self.model.state_dict().values():
+            found.update(value.numpy().tobytes())
+        for state in self.optimizer.state_dict()["state"].values():
+            for value in state.values():
+                found.update(value.numpy().tobytes())
+        return found.hexdigest()
+
+
+def digests_of_an_undisturbed_training(steps: int) -> List[str]:
+    training = Training()
+    found = [training.digest()]
+    for _ in range(steps):
+        training.advance()
+        found.append(training.digest())
+    return found
+
+
+def train_and_die_at(run: Path, operation: int, steps: int, when_busy: str) -> None:
+    training = Training()
+    keep = KeepLast(2) | KeepBest("loss", n=1)
+    with CheckpointManager(run, keep=keep, when_busy=when_busy) as manager:
+        manager.resume(**training.components)
+        manager._run.files = Files(DieAt(operation))
+        while training.counters["step"] < steps:
+            step = training.advance()
+            manager.save(step, metrics={"loss": -step % 7}, **training.components)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def require_exact(run: Path, digests: List[str], newest: int) -> int:
+    """Resume, and compare with the training that was never killed; return the step."""
+    manager = CheckpointManager(run, background=False)
+    assert all(manager.verify(item).ok for item in manager.checkpoints())
+    training = Training()
+    report = manager.resume(**training.components)
+    step = training.counters["step"]
+    assert step >= newest, "a commit was lost"
+    assert report is None or (report.checkpoint.step, report.quarantined) == (step, ())
+    assert training.digest() == digests[step]
+    return step
+
+
+def test_sixty_kills_of_a_real_training_change_no_bit(children: Any, memory_path: Path) -> None:
+    run = memory_path / "run"
+    steps = 150
+    chance = random.Random(5)
+    digests = children.call(lambda: digests_of_an_undisturbed_training(steps))
+    newest = 0
+    for kill in range(60):
+        operation = chance.randint(1, 130)  # a save with its clean-up has about 40
+        when_busy = ("wait", "coalesce")[kill % 2]
+        die = functools.partial(train_and_die_at, run, operation, steps, when_busy)
+        assert os.WTERMSIG(children.wait(children.start(die))) == signal.SIGKILL
+        newest = children.call(functools.partial(require_exact, run, digests, newest))
+    assert newest > 10
+    assert children.call(lambda: whole_run(run, steps)) == digests[-1]
+
+
+def whole_run(run: Path, steps: int) -> str:
+    training = Training()
+    with CheckpointManager(run, keep=KeepLast(2)) as manager:
+        manager.resume(**training.components)
+        while training.counters["step"] < steps:
+            training.advance()
+        manager.save(steps, **training.components)
+    assert debris(run) == []
+    return training.digest()

@@ -82,6 +82,7 @@ class BackgroundSaver:
     """Runs saves one after the other; an error is kept until somebody asks."""
 
     def __init__(self) -> None:
+        _endings.watch_the_end()
         self._turn = threading.Lock()
         self._is_running = False
         self._queue: List[_Job] = []

@@ -49,7 +49,6 @@ _unsettled: Set[Pending] = set()
 
 def expect(pending: Pending) -> None:
     """A save begins."""
-    _watch_the_end()
     _unsettled.add(pending)
     _take_over_termination()
 
@@ -60,7 +59,8 @@ def settle(pending: Pending) -> None:
 
 
 @functools.lru_cache(maxsize=None)
-def _watch_the_end() -> None:
+def watch_the_end() -> None:
+    """Be there when the program ends or forks; call it before the program may be ending."""
     atexit.register(_finish_all)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_all)

@@ -238,13 +238,15 @@ def _clusters(tensors: Mapping[str, torch.Tensor]) -> List[List[str]]:
 
 def _extent(tensor: torch.Tensor) -> int:
     """Bytes from the first element to behind the last one."""
+    if tensor.is_contiguous():  # nearly all are, and there may be a hundred thousand
+        return tensor.numel() * tensor.element_size()
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
     return int((last + 1) * tensor.element_size())
 
 
 def _repeats(tensor: torch.Tensor) -> bool:
     """Whether several elements are the same memory, as after `expand`."""
-    if tensor.numel() == 0:
+    if tensor.is_contiguous():
         return False
     expanded = any(size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride()))
     return expanded or _extent(tensor) < tensor.numel() * tensor.element_size()
