@@ -126,7 +126,7 @@ class Saving(Session):
         if self._when_busy == "coalesce" and self._saver is not None:
             self._saver.raise_error()
         else:
-            self.wait()
+            self._wait_my_turn(step)
         self._refuse_twice(step)
         for name in self._storage.unknown(components):
             self._warn_once(
@@ -153,6 +153,18 @@ class Saving(Session):
             if self._saver is None:
                 return self._commit(run_id, draft)
             return self._begin(self._saver, run_id, draft, components)
+
+    def _wait_my_turn(self, step: int) -> None:
+        is_late = self._saver is not None and self._saver.is_busy
+        begin = time.monotonic()
+        self.wait()
+        if is_late:
+            self._warn_once(
+                "saving takes longer than the training between two saves, which waits for it; save "
+                "less often, or pass when_busy='skip' or 'coalesce'"
+            )
+            seconds = time.monotonic() - begin
+            _log.info("step %d waited %.1f s for the save before it", step, seconds)
 
     def _describe(self) -> str:
         # Once: what runs is what was there when the run began, and asking takes longer than the snapshot.
