@@ -218,13 +218,13 @@ class Publisher:
         )
 
     def _attempt(self, only: Sequence[str] | None) -> PublishReport:
-        here = self._here()
         state = read_state(self._repository.manager, self._target.revision)
-        state = state.with_pins_of(here)
         if only is None:
             waiting = self.queue.add_new(self._target, None)
         else:
             waiting = Waiting(pending={name: self._refusals.get(name) for name in only})
+        here = self._here()  # after the queue: the training may have saved while the Hub was asked
+        state = state.with_pins_of(here)
         found = self._find_published(state, waiting, here)
         gone = self._decide(state, waiting, here, found) if only is None else set()
         retire = [item for item in state.published if item.name in gone]
