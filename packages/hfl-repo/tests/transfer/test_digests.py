@@ -105,6 +105,18 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(files) -> None:
         digest_files([file], DigestCache(None), advance=change, workers=1)
 
 
+def test_a_file_that_gets_names_while_it_is_read_is_what_it_was(files, tmp_path) -> None:
+    file, names = look(files[4]), []
+
+    def link(_):
+        names.append(tmp_path / f"name-{len(names)}")
+        os.link(files[4], names[-1])
+
+    digests = digest_files([file], DigestCache(None), advance=link).digests[file.path]
+    assert names
+    assert digests.sha256 == hashlib.sha256(files[4].read_bytes()).hexdigest()
+
+
 def test_work_ends_when_it_is_told_to(files) -> None:
     def stop():
         raise KeyError("enough")

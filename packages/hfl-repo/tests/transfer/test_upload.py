@@ -398,19 +398,39 @@ def test_a_refused_commit_is_not_blamed_on_the_card(repo, folder, hub, snapshot_
     assert snapshot_of(repo) == {}
 
 
+@pytest.mark.parametrize("its_time", ["told", "hidden"])
 def test_a_file_that_is_written_while_it_is_sent_is_not_committed(
-    repo, folder, hub, snapshot_of
+    its_time, repo, folder, hub, snapshot_of
 ) -> None:
     here = folder({"m.bin": 50_000})
     hub.faults.answer(503, path="/_lfs/*", method="PUT")
 
     def rewrite(_):
+        status = (here / "m.bin").stat()
         (here / "m.bin").write_bytes(os.urandom(50_000))
+        if its_time == "hidden":
+            os.utime(here / "m.bin", ns=(status.st_atime_ns, status.st_mtime_ns))
 
     repo._hub.retry = dataclasses.replace(repo._hub.retry, sleep=rewrite)
     with pytest.raises((ConflictError, IntegrityError)):
         repo.upload(here)
     assert snapshot_of(repo) == {}
+
+
+def test_a_second_name_for_a_file_that_is_being_sent_changes_nothing_in_it(
+    way, repo, folder, hub, snapshot_of, tmp_path
+) -> None:
+    here = folder({"m.bin": 50_000})
+    hub.faults.answer(503, path="*/commit/*")
+    hub.faults.answer(503, path="*/info/lfs/objects/batch")
+
+    def link(_):
+        os.link(here / "m.bin", tmp_path / f"name-{len(list(tmp_path.iterdir()))}")
+
+    repo._hub.retry = dataclasses.replace(repo._hub.retry, sleep=link)
+    repo.upload(here)
+    assert list(snapshot_of(repo)) == ["m.bin"]
+    assert (here / "m.bin").stat().st_nlink > 1
 
 
 def test_a_small_file_that_is_written_before_the_commit_is_not_committed(

@@ -32,7 +32,8 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
     in the middle of an epoch and once in the middle of a save. Each time it starts again and goes
     on. The same training runs beside it undisturbed, and in the end the two final checkpoints are
     compared bit by bit. Then the best model is published to a Hub that runs on this machine, and
-    loaded back with the ordinary client. The exit code says whether all bits are the same.
+    loaded back with the ordinary client, and the run is resumed from there in an empty folder. The
+    exit code says whether all bits are the same.
     """
     from hf_lifecycle._demo.report import require_identical, show
     from hf_lifecycle._demo.spectator import Spectator

@@ -128,9 +128,12 @@ def _digest(file: LocalFile, advance: Callable[[int], None]) -> tuple[FileDigest
         started = time.time_ns()
         before = file_key(file.source)
         digests = hash_file(file.source, before.size, advance)
-        if before == file_key(file.source) == file.key:
+        after = file_key(file.source)
+        if before == after == file.key:
             return digests, _is_settled(file.key, started)
-        if before != file.key:
+        if before.may_have_the_content_of(file.key) and after.may_have_the_content_of(file.key):
+            return digests, False  # looked at once more before a commit names them
+        if not before.may_have_the_content_of(file.key):
             break
     raise ConflictError(
         f"{os.fspath(file.source)!r} is being changed while it is read.",

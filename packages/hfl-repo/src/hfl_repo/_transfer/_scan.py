@@ -37,6 +37,14 @@ class FileKey:
     mtime_ns: int
     ctime_ns: int
 
+    def may_have_the_content_of(self, other: FileKey) -> bool:
+        """Say whether the two differ in their ctime at most.
+
+        A second name for a file, or one less, changes its ctime and nothing in it. Files that checkpoints
+        share get names all the time.
+        """
+        return dataclasses.replace(self, ctime_ns=other.ctime_ns) == other
+
 
 @dataclasses.dataclass(frozen=True)
 class LocalFile:

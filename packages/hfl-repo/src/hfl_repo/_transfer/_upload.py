@@ -27,7 +27,7 @@ from hfl_repo._transfer._commit import (
     send_commit,
 )
 from hfl_repo._transfer._digest_cache import DigestCache
-from hfl_repo._transfer._digests import digest_files
+from hfl_repo._transfer._digests import digest_files, hash_file
 from hfl_repo._transfer._findings import Allowed
 from hfl_repo._transfer._gate import pass_gate
 from hfl_repo._transfer._modes import Mode, ask_modes
@@ -344,12 +344,19 @@ class Upload:
     def _check_unchanged(self, large: list[LargeFile]) -> None:
         """Raise if a file was written to while it was sent: then it is not what was planned."""
         for file in large:
-            if file_key(file.source) != self._plan.files[file.path].key:
+            now, planned = file_key(file.source), self._plan.files[file.path].key
+            if now == planned:
+                continue
+            if not now.may_have_the_content_of(planned) or not self._has_content(file):
                 raise ConflictError(
                     f"{os.fspath(Path(file.source))!r} was changed while it was uploaded; no commit"
                     " was made.",
                     hint="Upload again once nothing writes to it any more.",
                 )
+
+    @staticmethod
+    def _has_content(file: LargeFile) -> bool:
+        return hash_file(file.source, file.size, lambda _: None).sha256 == file.sha256
 
 
 def _deletion(scan: Scan, wish: Wish) -> Callable[[str], bool]:

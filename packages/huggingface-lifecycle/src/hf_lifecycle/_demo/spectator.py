@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from hfl_core import Progress
-from hfl_core.cli import Output
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from hfl_core import ProgressTask
+    from hfl_core.cli import Output
 
 
 class Spectator:
@@ -18,6 +23,7 @@ class Spectator:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._progress = Progress()
+        self._task: ProgressTask | None = None
 
     def __enter__(self) -> Spectator:
         self._progress.__enter__()
@@ -29,6 +35,7 @@ class Spectator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._finish()
         self._progress.__exit__(kind, error, trace)
 
     def begin(self, description: str, steps: int) -> None:
@@ -38,6 +45,7 @@ class Spectator:
             description: What is being done.
             steps: How many steps it takes.
         """
+        self._finish()
         self._task = self._progress.task(description, total=steps)
 
     def tell(self, text: str) -> None:
@@ -46,5 +54,11 @@ class Spectator:
 
     def advance(self, step: int) -> None:
         """Move the bar; steps that are done again after a kill leave it where it was."""
-        if step > self._task.completed:
+        if self._task is not None and step > self._task.completed:
             self._task.advance(step - self._task.completed)
+
+    def _finish(self) -> None:
+        # A bar is drawn a few times a second. A training that ran beside another one has its steps read
+        # all at once, and only this shows the last of them.
+        if self._task is not None:
+            self._task.finish()
