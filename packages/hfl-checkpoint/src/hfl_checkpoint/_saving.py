@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Literal, Mapping, Tuple
 from hfl_checkpoint import _arguments, _cleanup, _endings
 from hfl_checkpoint._arena import Arena
 from hfl_checkpoint._components import capture
+from hfl_checkpoint._find import metrics_of
 from hfl_checkpoint._lazy import Deferrable
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
@@ -303,7 +304,7 @@ class Saving(Session):
         checkpoints = self._run.scan().checkpoints
         if len(checkpoints) < 2:  # before there is a choice, a metric may well be on its way
             return
-        known = sorted({name for checkpoint in checkpoints for name in checkpoint.metrics})
+        known = metrics_of(checkpoints)
         for metric in absent_metrics(self._keep, checkpoints):
             self._warn_once(
                 f"none of the {len(checkpoints)} checkpoints has the metric {metric!r}, by which the best "
