@@ -11,7 +11,8 @@ from hfl_checkpoint._policies import tell
 from hfl_checkpoint._publishing import Publishing
 from hfl_checkpoint._remote._queue import Target
 from hfl_checkpoint._saving import Saving
-from hfl_checkpoint._shards import DEFAULT_SIZE, parse_size
+from hfl_checkpoint._shards import DEFAULT_SIZE
+from hfl_checkpoint._sizes import parse_size
 from hfl_core import get_logger
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from hfl_checkpoint._remote._queue import Target, UploadQueue
 from hfl_checkpoint._remote._repository import Repository
 from hfl_checkpoint._remote._state import Published, RemoteState, parse_manifest, read_state
 from hfl_checkpoint._remote._worker import Worker
-from hfl_checkpoint._restoring import Restoring
+from hfl_checkpoint._restoring import Restoring, all_components
 from hfl_checkpoint._verify import verify
 from hfl_checkpoint.errors import CheckpointDamagedError, CheckpointNotFoundError
 from hfl_core import ConfigError, NetworkError, NotFoundError, get_logger
@@ -272,13 +272,13 @@ class Publishing(Restoring):
         """
         if self._target is None:
             return super().resume(state, **components)
+        everything = all_components(state, components)
         self._require_open()
         self.wait()
         remote, warnings = self._remote_for_resume()
         quarantined: List[str] = []
         if remote is not None:
             warnings += self._bring_newer(remote)
-        everything = {**(state.components() if state is not None else {}), **components}
         report: RestoreReport | None = None
         try:
             try:

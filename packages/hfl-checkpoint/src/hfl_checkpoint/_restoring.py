@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection, Dict
+from typing import TYPE_CHECKING, Any, Collection, Dict, Mapping
 
 from hfl_checkpoint import _arguments
 from hfl_checkpoint._checkpoint import RestoreReport
@@ -12,7 +12,7 @@ from hfl_checkpoint._reader import read_components
 from hfl_checkpoint._restore import restore_components
 from hfl_checkpoint._select import selected
 from hfl_checkpoint._session import Line, Session
-from hfl_checkpoint.errors import CheckpointNotFoundError, MissingComponentError
+from hfl_checkpoint.errors import CheckpointNotFoundError
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -54,13 +54,7 @@ class Restoring(Session):
         self.wait()
         which = self._arrive(which)
         with selected(self._run, which, strict=False) as selection:
-            available = list(selection.manifest.names)
-            names = available if only is None else list(only)
-            absent = [name for name in names if name not in available]
-            if absent:
-                raise MissingComponentError(
-                    selection.checkpoint.name, missing=absent, available=available
-                )
+            names = _arguments.asked_for(selection.checkpoint.name, selection.manifest, only)
             saved = read_components(
                 selection.checkpoint.path, selection.manifest, names, map_location=map_location
             )
@@ -143,10 +137,21 @@ class Restoring(Session):
             CheckpointDamagedError: There are checkpoints, and all are damaged.
             HflError: As for `restore`.
         """
-        if state is not None:
-            _arguments.require_state(state, "resume")
-        everything = {**(state.components() if state is not None else {}), **components}
         try:
-            return self.restore("latest", **everything)
+            return self.restore("latest", **all_components(state, components))
         except CheckpointNotFoundError:
             return None
+
+
+def all_components(
+    state: TrainingStateLike | None, components: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """Join what `resume` is given: a training state's components, and those that are named.
+
+    Raises:
+        ConfigError: The state is none.
+    """
+    if state is None:
+        return dict(components)
+    _arguments.require_state(state, "resume")
+    return {**state.components(), **components}

@@ -19,7 +19,7 @@ from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._reuse import Previous
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._snapshot import Snapshot
-from hfl_checkpoint._space import Room, WhenFull, size_of
+from hfl_checkpoint._space import Room, WhenFull
 from hfl_checkpoint._votes import absent_metrics
 from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
 from hfl_checkpoint.errors import CheckpointExistsError, SnapshotChangedError
@@ -191,9 +191,8 @@ class Saving(Session):
                 try:
                     snapshot.finish()
                 except SnapshotChangedError:
-                    self._is_lazy = (
-                        False  # once is enough to know that this program is not made for it
-                    )
+                    # Once is enough to know that this program is not made for it.
+                    self._is_lazy = False
                     raise
                 return self._commit(run_id, draft.with_copies(snapshot.packed))
             finally:
@@ -265,7 +264,7 @@ class Saving(Session):
         return saved
 
     def _raise_error(self) -> None:
-        """Raise what went wrong with a save; one that a policy asked for and that can be made up for is."""
+        """Raise what went wrong with a save, unless this step can make up for it."""
         if self._saver is None:
             return
         try:
@@ -328,12 +327,11 @@ class Saving(Session):
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
         began = time.monotonic()
         parent, previous = self._line.parent, draft.previous
-        if (
-            previous is None or previous.name != parent
-        ):  # others were committed before its turn came
+        # Others may have been committed before its turn came.
+        if previous is None or previous.name != parent:
             previous = self._previous_files()
         draft = dataclasses.replace(draft, parent=parent, previous=previous)
-        self._room.look_ahead(size_of(draft), run_id)
+        self._room.look_ahead(draft.size, run_id)
         checkpoint = self._room.make(
             lambda: write_checkpoint(self._run, run_id, self._naming, draft), draft, run_id
         )

@@ -10,7 +10,8 @@ from hfl_checkpoint._components import MAPPING, MODEL, OPTIMIZER, Captured
 from hfl_checkpoint._naming import DEFAULT_PATTERN, Naming
 from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._run import RunDirectory
-from hfl_checkpoint._shards import DEFAULT_SIZE, parse_size
+from hfl_checkpoint._shards import DEFAULT_SIZE
+from hfl_checkpoint._sizes import parse_size
 from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
 from hfl_checkpoint.errors import UnknownTypeError
 from hfl_core import ConfigError, ConflictError, get_logger, translated_os_errors
