@@ -11,8 +11,8 @@ from hfl_checkpoint._cli_common import open_catalog, run_argument
 from hfl_core.cli import Output, format_option, human_bytes
 
 if TYPE_CHECKING:
-    from hfl_checkpoint._remote._publish import PublishReport
     from hfl_checkpoint._remote._queue import Target
+    from hfl_checkpoint._remote._report import PublishReport
     from hfl_checkpoint._run import RunDirectory
 
 __all__ = ["COMMANDS"]

@@ -128,9 +128,9 @@ class Previous:
 
     def _files(self, component: str) -> List[TensorFile]:
         entry = self._manifest.components.get(component)
-        if entry is None:
+        if entry is None or entry.document is None:
             return []
-        document = self._document(component, entry.files)
+        document = self._document(component, entry.document)
         packings = document.get("compressed", {})
         return [
             TensorFile(
@@ -143,9 +143,8 @@ class Previous:
             if path.endswith(".safetensors") or path in packings
         ]
 
-    def _document(self, component: str, paths: Sequence[str]) -> Mapping[str, Any]:
+    def _document(self, component: str, path: str) -> Mapping[str, Any]:
         if component not in self._documents:
-            (path,) = (p for p in paths if p.startswith("state/") and p.endswith(".json"))
             self._documents[component] = json.loads((self._directory / path).read_bytes())
         return self._documents[component]
 
