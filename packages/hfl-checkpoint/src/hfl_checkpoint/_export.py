@@ -48,10 +48,20 @@ def export_checkpoint(
         The path of what was written.
 
     Raises:
+        ConfigError: There is no such form, or nothing that it could hold.
         ConflictError: There is something at `destination`.
         CheckpointNotFoundError: There is no such checkpoint.
         CheckpointDamagedError: It is damaged.
         MissingComponentError: It lacks a component of `only`.
+
+    Example:
+        >>> import os, tempfile
+        >>> from hfl_checkpoint import CheckpointManager
+        >>> run = tempfile.mkdtemp()
+        >>> saved = CheckpointManager(run, background=False).save(7, model=torch.nn.Linear(2, 1))
+        >>> path = export_checkpoint(run, "latest", os.path.join(tempfile.mkdtemp(), "model"))
+        >>> sorted(item.name for item in path.iterdir())
+        ['model.safetensors']
     """
     target = Path(destination)
     if form not in ("safetensors", "torch"):

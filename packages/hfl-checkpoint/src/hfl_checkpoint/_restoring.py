@@ -50,6 +50,14 @@ class Restoring(Session):
             CheckpointNotFoundError: There is no such checkpoint.
             CheckpointDamagedError: It is damaged.
             MissingComponentError: It lacks a component of `only`.
+
+        Example:
+            >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
+            >>> checkpoints = CheckpointManager(tempfile.mkdtemp(), background=False)
+            >>> saved = checkpoints.save(10, counters={"seen": 320})
+            >>> checkpoints.load("latest", only=["counters"])
+            {'counters': {'seen': 320}}
         """
         self.wait()
         which = self._arrive(which)
@@ -90,6 +98,16 @@ class Restoring(Session):
             CheckpointDamagedError: It is damaged, or all are.
             MissingComponentError: A component is not in it, and was not allowed to be missing.
             StateMismatchError: A saved state does not fit its live object; none was touched.
+
+        Example:
+            >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
+            >>> checkpoints = CheckpointManager(tempfile.mkdtemp(), background=False)
+            >>> saved = checkpoints.save(10, counters={"seen": 320})
+            >>> counters = {"seen": 0}
+            >>> report = checkpoints.restore(saved.name, counters=counters)
+            >>> report.restored, counters
+            (('counters',), {'seen': 320})
         """
         self._require_open()
         self.wait()
@@ -136,6 +154,12 @@ class Restoring(Session):
         Raises:
             CheckpointDamagedError: There are checkpoints, and all are damaged.
             HflError: As for `restore`.
+
+        Example:
+            >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
+            >>> print(CheckpointManager(tempfile.mkdtemp()).resume(counters={"seen": 0}))
+            None
         """
         try:
             return self.restore("latest", **all_components(state, components))

@@ -106,6 +106,7 @@ class Saving(Session):
 
         Example:
             >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
             >>> checkpoints = CheckpointManager(tempfile.mkdtemp(), background=False)
             >>> checkpoints.save(10, metrics={"loss": 0.5}, counters={"seen": 320}).metrics
             {'loss': 0.5}
@@ -287,6 +288,10 @@ class Saving(Session):
 
         Returns:
             For each checkpoint what happens to it, and why.
+
+        Raises:
+            HflError: What went wrong with the save under way.
+            PermissionDeniedError: The directory cannot be written.
         """
         self.wait()
         if dry_run:
