@@ -13,7 +13,8 @@ from hfl_checkpoint._remote._queue import BusyError
 from hfl_core import HflError, NetworkError, NotFoundError, RateLimitError, get_logger
 
 if TYPE_CHECKING:
-    from hfl_checkpoint._remote._publish import Publisher, PublishReport
+    from hfl_checkpoint._remote._publish import Publisher
+    from hfl_checkpoint._remote._report import PublishReport
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
