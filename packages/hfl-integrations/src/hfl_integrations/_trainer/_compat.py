@@ -1,0 +1,53 @@
+"""The only place that knows that versions of transformers differ."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hfl_core import MissingExtraError
+from hfl_integrations.errors import UnsupportedFrameworkError
+
+SUPPORTED = ">=4.46,<6"
+_LOWEST, _BEYOND = (4, 46), (6, 0)
+
+try:
+    import transformers as _transformers
+    from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+    from transformers.trainer_callback import ExportableState
+    from transformers.trainer_utils import TrainOutput
+except ImportError as error:
+    raise MissingExtraError(
+        "LifecycleCallback", extra="hfl-integrations[transformers]"
+    ) from error
+
+__all__ = [
+    "ExportableState",
+    "TrainOutput",
+    "Trainer",
+    "TrainerCallback",
+    "TrainerState",
+    "TrainingArguments",
+    "decides_best_at_evaluation",
+    "require_supported",
+]
+
+
+def require_supported(version: str | None = None) -> None:
+    """Refuse a version of transformers that is not known to work.
+
+    Args:
+        version: The version; None stands for the installed one.
+
+    Raises:
+        UnsupportedFrameworkError: It is out of range.
+    """
+    installed = version or str(_transformers.__version__)
+    numbers = tuple(int(part) for part in re.findall(r"\d+", installed)[:2])
+    if not _LOWEST <= numbers < _BEYOND:
+        raise UnsupportedFrameworkError("transformers", installed, supported=SUPPORTED)
+
+
+def decides_best_at_evaluation(trainer: Any) -> bool:
+    """Whether this Trainer looks for the best metric at every evaluation (4.46: only when it saves)."""
+    return hasattr(trainer, "_determine_best_metric")
