@@ -22,6 +22,7 @@ NAMES = {
         "Settings", "Timer", "ValidationError", "configure_logging", "get_logger",
         "load_settings", "redact",
     ],
+    "hfl_integrations": ["LifecycleCallback"],
     "hfl_metadata": ["RunMetadata", "capture"],
     "hfl_repo": [
         "Card", "CardUpdate", "Permissions", "PullRequest", "ReclaimReport", "RepoInfo",

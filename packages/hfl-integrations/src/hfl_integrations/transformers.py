@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from hfl_core import lazy_exports
 
 if TYPE_CHECKING:
-    from hfl_integrations._trainer._callback import LifecycleCallback as LifecycleCallback
-    from hfl_integrations._trainer._export import export_for_trainer as export_for_trainer
+    # The aliases say that the names are exported; they are in no __init__, where ruff knows that.
+    from hfl_integrations._trainer._callback import LifecycleCallback as LifecycleCallback  # noqa: PLC0414
+    from hfl_integrations._trainer._export import export_for_trainer as export_for_trainer  # noqa: PLC0414
 
 _EXPORTS = {
     "LifecycleCallback": "._trainer._callback",

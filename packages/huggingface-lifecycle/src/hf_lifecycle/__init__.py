@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
     from hfl_core import redact as redact
+    from hfl_integrations import LifecycleCallback as LifecycleCallback
     from hfl_metadata import RunMetadata as RunMetadata
     from hfl_metadata import capture as capture
     from hfl_repo import Card as Card
@@ -90,6 +91,7 @@ _EXPORTS = {
     "KeepAll": "hfl_checkpoint",
     "KeepBest": "hfl_checkpoint",
     "KeepLast": "hfl_checkpoint",
+    "LifecycleCallback": "hfl_integrations",
     "MissingExtraError": "hfl_core",
     "NetworkError": "hfl_core",
     "NotFoundError": "hfl_core",

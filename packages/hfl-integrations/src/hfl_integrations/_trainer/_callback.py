@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import os
 
 
-class LifecycleCallback(TrainerCallback):  # type: ignore[misc]  # untyped in some versions
+class LifecycleCallback(TrainerCallback):
     """Hands a Trainer's saving, retention, publishing and resuming to a checkpoint manager.
 
     Add it to the Trainer's callbacks and change nothing else. ``trainer.train(resume_from_checkpoint=True)``
@@ -127,10 +127,6 @@ class LifecycleCallback(TrainerCallback):  # type: ignore[misc]  # untyped in so
         """Put back what callbacks counted."""
         self._of(args).on_train_begin()
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """End training where it was over already."""
-        self._of(args).on_epoch_begin()
-
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Learn that the epoch is over, or broken off."""
         self._of(args).on_epoch_end()
@@ -188,7 +184,9 @@ def _joined(left: Any, right: Any) -> Any:
     try:
         return left | right
     except TypeError:
-        return left if isinstance(right, KeepAsConfigured) else right  # no policy: the manager says so
+        return (
+            left if isinstance(right, KeepAsConfigured) else right
+        )  # no policy: the manager says so
 
 
 def _require_known(options: Any) -> None:

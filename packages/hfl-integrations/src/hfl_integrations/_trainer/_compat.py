@@ -17,9 +17,7 @@ try:
     from transformers.trainer_callback import ExportableState
     from transformers.trainer_utils import TrainOutput
 except ImportError as error:
-    raise MissingExtraError(
-        "LifecycleCallback", extra="hfl-integrations[transformers]"
-    ) from error
+    raise MissingExtraError("LifecycleCallback", extra="hfl-integrations[transformers]") from error
 
 __all__ = [
     "ExportableState",

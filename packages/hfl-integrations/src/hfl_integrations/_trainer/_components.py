@@ -177,7 +177,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, (str, bool, int, float, type(None))):
         return value
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "size", 1) in (1, ()) or getattr(value, "ndim", 1) == 0:
+    if callable(getattr(value, "item", None)) and getattr(value, "shape", ()) == ():
         return value.item()
+    if callable(getattr(value, "tolist", None)):
+        return _plain(value.tolist())
     return str(value)

@@ -53,7 +53,8 @@ def export_for_trainer(
     source = Path(checkpoint.path if isinstance(checkpoint, Checkpoint) else checkpoint)
     if not (source / "manifest.json").is_file():
         raise ConfigError(
-            f"{str(source)!r} is not a checkpoint.", hint="Pass the directory of one, or a Checkpoint."
+            f"{str(source)!r} is not a checkpoint.",
+            hint="Pass the directory of one, or a Checkpoint.",
         )
     with CheckpointManager(source.resolve().parent, keep="all", background=False) as manager:
         states = manager.load(source.name)

@@ -112,7 +112,9 @@ def _configure(configured: KeepAsConfigured, args: Any, *, limit: int | None) ->
 def _outputs(args: Any, hub: Any) -> List[str]:
     notes = []
     if args.save_only_model:
-        notes.append("save_only_model=True gives way: a run can only be resumed from its whole state")
+        notes.append(
+            "save_only_model=True gives way: a run can only be resumed from its whole state"
+        )
     if getattr(args, "save_safetensors", True) is False:
         notes.append("save_safetensors=False gives way: checkpoints hold no pickles")
     if args.save_on_each_node:

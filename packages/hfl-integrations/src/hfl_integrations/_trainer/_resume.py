@@ -60,7 +60,6 @@ class Resume:
         self._ticket: str | None = None
         self._source: Tuple[CheckpointManager, Checkpoint] | None = None
         self._saved: Mapping[str, Any] | None = None
-        self._is_over = False
 
     def owns(self, checkpoint: Any) -> bool:
         """Whether the Trainer is loading what this object found."""
@@ -111,7 +110,7 @@ class Resume:
         _log.info("going on from %s, step %d", checkpoint.name, checkpoint.step)
 
     def on_train_begin(self) -> None:
-        """Restore what the Trainer has reset on its way here."""
+        """Restore what the Trainer has reset on its way here; stop where there is nothing left to train."""
         if self._saved is None:
             return
         trainer, saved = self._trainer, self._saved
@@ -131,11 +130,7 @@ class Resume:
                 "again; the result differs from that of an uninterrupted run"
             )
         state = trainer.state
-        self._is_over = _callbacks.stopped_early(callbacks) or state.global_step >= state.max_steps
-
-    def on_epoch_begin(self) -> None:
-        """Stop where there is nothing left to train."""
-        if self._is_over:
+        if _callbacks.stopped_early(callbacks) or state.global_step >= state.max_steps:
             raise _NothingLeftError
 
     def run(self, train: Callable[[], Any]) -> Any:
@@ -147,9 +142,7 @@ class Resume:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _find(
-        self, wanted: Any
-    ) -> Tuple[CheckpointManager, Checkpoint, Mapping[str, Any]] | None:
+    def _find(self, wanted: Any) -> Tuple[CheckpointManager, Checkpoint, Mapping[str, Any]] | None:
         try:
             manager, which = self._place(wanted)
             state = _read_position(manager, which)
@@ -189,7 +182,8 @@ class Resume:
         from transformers.trainer_utils import get_last_checkpoint
 
         folder = self._trainer.args.output_dir
-        last = get_last_checkpoint(folder) if folder and Path(folder).is_dir() else None
+        find: Callable[[str], str | None] = get_last_checkpoint
+        last = find(folder) if folder and Path(folder).is_dir() else None
         if last is not None and _is_stock(last):
             raise ConfigError(
                 f"{self._manager.directory} has no checkpoint yet, and {last!r} was saved by a Trainer "
@@ -214,7 +208,8 @@ class Resume:
             name: value for name, value in self._known_state()["state"].items() if name in fields
         }
         if not self._trainer.args.auto_find_batch_size:
-            state["train_batch_size"] = None  # old versions would train with it, whatever is asked for
+            # Old versions would train with the saved one, whatever is asked for.
+            state["train_batch_size"] = self._trainer.args.train_batch_size
         return state
 
     def _finished(self) -> Any:
@@ -226,7 +221,9 @@ class Resume:
         best = self._saves.find_best()
         if best is not None and trainer.args.load_best_model_at_end:
             self._saves.load_best_model()
-        trainer.control = trainer.callback_handler.on_train_end(trainer.args, state, trainer.control)
+        trainer.control = trainer.callback_handler.on_train_end(
+            trainer.args, state, trainer.control
+        )
         handle = getattr(trainer, "neftune_hook_handle", None)
         if handle is not None:
             handle.remove()
@@ -237,7 +234,7 @@ class Resume:
 
 def _read_position(manager: CheckpointManager, which: Any) -> Mapping[str, Any]:
     try:
-        saved = manager.load(which, only=[POSITION])[POSITION]
+        saved: Mapping[str, Any] = manager.load(which, only=[POSITION])[POSITION]
     except MissingComponentError as error:
         raise ConfigError(
             f"{manager.directory} holds a run that no Trainer made: {error.message}",

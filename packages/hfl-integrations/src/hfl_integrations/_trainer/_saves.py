@@ -126,7 +126,7 @@ class Saves:
         _log.info("loading the best model, of step %d", best.step)
         # With a manager of its own: the run goes on from where it is, not from there.
         reader = CheckpointManager(self._manager.directory, keep="all", background=False)
-        reader.restore(best, **{"model": trainer.model})
+        reader.restore(best, model=trainer.model)
 
     def find_best(self) -> Any:
         """Tell the Trainer which checkpoint is the best; there may be none."""
@@ -171,7 +171,9 @@ class Saves:
         self._saved_step = state.global_step
         self._tell_callbacks()
         # An urgent save has been waited for; of others the reason does not matter here.
-        reason = saved.result().reason if isinstance(saved, PendingCheckpoint) and saved.done() else ""
+        reason = (
+            saved.result().reason if isinstance(saved, PendingCheckpoint) and saved.done() else ""
+        )
         reason = saved.reason if isinstance(saved, Checkpoint) else reason
         if not _STOPPING.isdisjoint(reason.split("+")):
             _log.warning(
@@ -198,7 +200,7 @@ class Saves:
             self._tell_callbacks()
 
     def _write(self, reason: str) -> bool:
-        step = self._trainer.state.global_step
+        step = int(self._trainer.state.global_step)
         if step == self._saved_step:
             return False
         try:
@@ -240,7 +242,7 @@ class Saves:
         return found
 
     def _has_evaluated(self) -> bool:
-        return self._evaluated[0] == self._trainer.state.global_step
+        return self._evaluated[0] == int(self._trainer.state.global_step)
 
     def _track_best(self) -> None:
         """Compare with the best so far, where the Trainer leaves that to its own saving."""
@@ -256,7 +258,9 @@ class Saves:
                 hint="Choose one of these, or return it from compute_metrics.",
             )
         value, best = metrics[metric], trainer.state.best_metric
-        is_better = best is None or (value > best if trainer.args.greater_is_better else value < best)
+        is_better = best is None or (
+            value > best if trainer.args.greater_is_better else value < best
+        )
         if is_better:
             trainer.state.best_metric = value
 

@@ -103,13 +103,9 @@ class Takeover:
     # -- events -------------------------------------------------------------------------------
 
     def on_train_begin(self) -> None:
-        """Restore the callbacks' counters, when all of them have begun."""
+        """Restore the callbacks' counters, now that all of them have begun."""
         self._be_last()
         self._resume.on_train_begin()
-
-    def on_epoch_begin(self) -> None:
-        """Stop where there is nothing left to train."""
-        self._resume.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
         """The next look at saving is the one after the epoch."""
@@ -158,7 +154,9 @@ class Takeover:
 
     def _load_from_checkpoint(self, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
         if self._resume.owns(checkpoint):
-            return None  # with the optimizer, once that exists: all is verified before all is changed
+            return (
+                None  # with the optimizer, once that exists: all is verified before all is changed
+            )
         return self._originals["_load_from_checkpoint"](checkpoint, *args, **kwargs)
 
     def _load_optimizer_and_scheduler(self, checkpoint: Any) -> Any:
@@ -200,14 +198,21 @@ class Takeover:
     def _own_settings(self) -> Iterator[None]:
         """Keep the Trainer from saving and deleting by itself while it trains."""
         args = self.trainer.args
-        before = args.save_strategy, args.save_total_limit
+        names = (
+            "save_strategy",
+            "save_total_limit",  # it would delete what an earlier Trainer left in output_dir
+            "restore_callback_states_from_checkpoint",  # it makes new callbacks; here the old ones stay
+        )
+        before = {name: getattr(args, name) for name in names}
         args.save_total_limit = None
+        args.restore_callback_states_from_checkpoint = False
         if not self._plan.follows_trainer:
             args.save_strategy = type(args.save_strategy)("no")
         try:
             yield
         finally:
-            args.save_strategy, args.save_total_limit = before
+            for name, value in before.items():
+                setattr(args, name, value)
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
