@@ -16,6 +16,7 @@ from hfl_integrations._trainer._compat import Trainer
 from hfl_integrations._trainer._plan import plan_for, wanted_metrics
 from hfl_integrations._trainer._resume import Resume
 from hfl_integrations._trainer._saves import Saves
+from hfl_integrations._trainer._workers import start_persistent_workers
 
 if TYPE_CHECKING:
     from hfl_integrations._trainer._callback import LifecycleCallback
@@ -171,6 +172,7 @@ class Takeover:
 
     def _load_rng_state(self, checkpoint: Any) -> Any:
         if self._resume.owns(checkpoint):
+            start_persistent_workers(self.trainer)
             return self._saves.rank.restore_streams()
         return self._originals["_load_rng_state"](checkpoint)
 
