@@ -47,7 +47,9 @@ def zygote(tmp_path_factory) -> Iterator[subprocess.Popen]:
 def run(zygote, tmp_path) -> Run:
     """Train in a process of its own: ``run("text", directory="run", args={...}, resume=True)``."""
 
-    def train(kind: str = "text", *, expect: int = 0, fails: bool = False, **wanted: Any) -> Dict[str, Any]:
+    def train(
+        kind: str = "text", *, expect: int = 0, fails: bool = False, **wanted: Any
+    ) -> Dict[str, Any]:
         zygote.log.open("w").close()
         wanted.setdefault("output", "out")
         for name in ("directory", "output"):

@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 
+import huggingface_hub
+import huggingface_hub.hf_api
 import torch
 import transformers
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
@@ -147,6 +149,11 @@ def _callback(wanted: dict):
 
 def run(wanted: dict) -> dict:
     os.environ.update(wanted.get("env", {}))
+    if "HF_ENDPOINT" in os.environ:  # the library has read it, when it was imported
+        endpoint = os.environ["HF_ENDPOINT"]
+        huggingface_hub.constants.ENDPOINT = huggingface_hub.hf_api.api.endpoint = endpoint
+        template = "/{repo_id}/resolve/{revision}/{filename}"
+        huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE = endpoint + template
     messages = Messages()
     log = logging.getLogger("hfl")
     log.addHandler(messages)
@@ -195,7 +202,11 @@ def _train(wanted: dict, report: dict) -> None:
         model=_digest(model.state_dict()),
         optimizer=_digest(trainer.optimizer.state_dict()["state"]),
         history=[
-            {name: value for name, value in entry.items() if not name.endswith(("_runtime", "_per_second"))}
+            {
+                name: value
+                for name, value in entry.items()
+                if not name.endswith(("_runtime", "_per_second"))
+            }
             for entry in trainer.state.log_history
             if "train_loss" not in entry
         ],

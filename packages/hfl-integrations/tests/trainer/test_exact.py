@@ -33,7 +33,9 @@ def test_a_run_that_is_killed_twice_ends_with_the_bits_of_one_that_was_not(run, 
     kind, args = CASES[case]
     rows = 24 if "gradient_accumulation_steps" in args else 26
     common = {"args": args, "rows": rows}
-    alone = run(kind, output="alone", **common)  # no callback of ours: training itself is not changed
+    alone = run(
+        kind, output="alone", **common
+    )  # no callback of ours: training itself is not changed
     whole = run(kind, directory="whole", options=EVERY_3, **common)
     killed = {"directory": "killed", "options": EVERY_3, "resume": True, "expect": signal.SIGKILL}
     assert run(kind, signal_at=(5, "SIGKILL"), **killed, **common) is None
@@ -74,7 +76,9 @@ def test_a_run_that_is_over_takes_no_further_step(run) -> None:
     assert again["step"] == 10
     assert again["model"] == whole["model"]
     assert again["saves"] == []
-    longer = run("text", directory="run", args={**args, "max_steps": 12}, options=EVERY_3, resume=True)
+    longer = run(
+        "text", directory="run", args={**args, "max_steps": 12}, options=EVERY_3, resume=True
+    )
     assert longer["steps"] == 2
     assert any("number of steps to train was 10 and is 12" in text for text in longer["messages"])
 

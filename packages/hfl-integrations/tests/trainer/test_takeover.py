@@ -39,7 +39,9 @@ def test_the_best_and_the_last_checkpoint_stay_whatever_the_limit(run) -> None:
         "load_best_model_at_end": True,
     }
     report = run(directory="run", args=args)
-    history = {entry["step"]: entry["eval_loss"] for entry in report["history"] if "eval_loss" in entry}
+    history = {
+        entry["step"]: entry["eval_loss"] for entry in report["history"] if "eval_loss" in entry
+    }
     best = min(history, key=history.get)
     assert best != 12, "the test needs a run that gets worse"
     assert _steps(report) == [best, 12]
@@ -50,7 +52,12 @@ def test_the_best_and_the_last_checkpoint_stay_whatever_the_limit(run) -> None:
 
 
 def test_policies_take_the_place_of_settings_and_one_warning_says_so(run) -> None:
-    args = {"save_strategy": "epoch", "save_total_limit": 1, "max_steps": 6, "save_only_model": True}
+    args = {
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "max_steps": 6,
+        "save_only_model": True,
+    }
     options = {"save": "EverySteps(2)", "keep": "KeepAll()"}
     report = run(directory="run", args=args, options=options)
     assert _steps(report) == [2, 4, 6]
@@ -82,7 +89,9 @@ def test_the_trainer_s_own_best_strategy_is_followed(run) -> None:
 
 
 def test_epochs_are_counted_when_they_are_over(run) -> None:
-    report = run(directory="run", options={"save": "EveryEpochs(1)"}, args={"eval_strategy": "epoch"})
+    report = run(
+        directory="run", options={"save": "EveryEpochs(1)"}, args={"eval_strategy": "epoch"}
+    )
     assert [(item["step"], item["epoch"]) for item in report["checkpoints"]] == [
         (7, 1),
         (14, 2),
@@ -98,7 +107,9 @@ def test_nothing_is_saved_where_nothing_asks_for_it_and_a_warning_says_so(run) -
 
 
 @pytest.mark.parametrize("patience", [[2], [2, 3]])
-def test_early_stopping_stops_at_the_same_step_over_a_resume_and_stays_stopped(run, patience) -> None:
+def test_early_stopping_stops_at_the_same_step_over_a_resume_and_stays_stopped(
+    run, patience
+) -> None:
     args = {**EVALUATED, "num_train_epochs": 6, "learning_rate": 0.5, "save_steps": 2}
     common = {"args": args, "patience": patience}
     alone = run(output="alone", **common)
@@ -137,7 +148,9 @@ def test_a_signal_saves_the_step_stops_and_the_run_ends_as_if_nothing_had_been(r
     stopped = run(directory="run", args=args, options=options, signal_at=(4, "SIGTERM"))
     assert stopped["is_preempted"]
     assert stopped["step"] == 4
-    assert [(item["step"], item["reason"]) for item in stopped["checkpoints"]] == [(4, "preemption")]
+    assert [(item["step"], item["reason"]) for item in stopped["checkpoints"]] == [
+        (4, "preemption")
+    ]
     assert not any("eval_loss" in entry for entry in stopped["history"])
     resumed = run(directory="run", args=args, options=options, resume=True)
     assert not resumed["is_preempted"]
@@ -149,7 +162,9 @@ def test_a_signal_saves_the_step_stops_and_the_run_ends_as_if_nothing_had_been(r
 def test_checkpoints_on_sigterm_are_written_once_and_by_the_manager(run, tmp_path) -> None:
     args = {"enable_jit_checkpoint": True, "save_steps": 100}
     stopped = run(directory="run", args=args, signal_at=(4, "SIGTERM"))
-    assert [(item["step"], item["reason"]) for item in stopped["checkpoints"]] == [(4, "preemption")]
+    assert [(item["step"], item["reason"]) for item in stopped["checkpoints"]] == [
+        (4, "preemption")
+    ]
     assert stopped["saves"] == [4]
     assert list((tmp_path / "out").glob("*")) == []
     whole = run(directory="whole", args=args)
@@ -165,10 +180,16 @@ def test_no_token_is_in_any_file(run, tmp_path) -> None:
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name == "training_args.bin" for path in files)
     assert not [path for path in files if args["hub_token"].encode() in path.read_bytes()]
-    assert not [path for path in files if str(tmp_path).encode() in path.read_bytes() and "run" in path.parts]
+    assert not [
+        path
+        for path in files
+        if str(tmp_path).encode() in path.read_bytes() and "run" in path.parts
+    ]
 
 
-def test_the_trainer_goes_on_from_what_it_wrote_before_and_the_other_way_round(run, tmp_path) -> None:
+def test_the_trainer_goes_on_from_what_it_wrote_before_and_the_other_way_round(
+    run, tmp_path
+) -> None:
     stock = {"save_strategy": "steps", "save_steps": 5, "max_steps": 15, "save_total_limit": 1}
     whole = run(output="whole", args={**stock, "save_total_limit": None})
     before = str(tmp_path / "whole" / "checkpoint-5")
