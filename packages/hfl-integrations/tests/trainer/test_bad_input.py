@@ -97,3 +97,14 @@ def test_a_folder_that_is_no_checkpoint_is_refused(run, tmp_path) -> None:
     assert failed["error"]["type"] == "ConfigError"
     missing = run(directory="run", **SAVED, resume="step-00000099", fails=True)
     assert missing["error"]["type"] == "CheckpointNotFoundError"
+
+
+def test_gradients_that_no_checkpoint_holds_are_named_where_a_version_carries_them_over(
+    run,
+) -> None:
+    from hfl_integrations._trainer import _compat
+
+    args = {"max_steps": 4, "gradient_accumulation_steps": 2}  # 7 batches in an epoch
+    report = run(directory="run", options={"save": "EverySteps(2)"}, args=args)
+    warned = any("carries gradients into the next epoch" in text for text in report["messages"])
+    assert warned == _compat.carries_gradients_over_epochs()

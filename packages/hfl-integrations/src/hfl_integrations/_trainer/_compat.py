@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "TrainerCallback",
     "TrainerState",
     "TrainingArguments",
+    "carries_gradients_over_epochs",
     "decides_best_at_evaluation",
     "require_supported",
 ]
@@ -49,3 +51,12 @@ def require_supported(version: str | None = None) -> None:
 def decides_best_at_evaluation(trainer: Any) -> bool:
     """Whether this Trainer looks for the best metric at every evaluation (4.46: only when it saves)."""
     return hasattr(trainer, "_determine_best_metric")
+
+
+def carries_gradients_over_epochs() -> bool:
+    """Whether this version counts the batches of a step on over the end of an epoch (4.46 does)."""
+    try:
+        source = inspect.getsource(Trainer._inner_training_loop)
+    except (OSError, TypeError):  # an installation without sources
+        return False
+    return "total_batched_samples % args.gradient_accumulation_steps" in source

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
 
 from hfl_core import ConfigError, get_logger
 from hfl_integrations._trainer import _ranks
-from hfl_integrations._trainer._compat import Trainer
+from hfl_integrations._trainer._compat import Trainer, carries_gradients_over_epochs
 from hfl_integrations._trainer._plan import plan_for, wanted_metrics
 from hfl_integrations._trainer._resume import Resume
 from hfl_integrations._trainer._saves import Saves
@@ -106,6 +106,7 @@ class Takeover:
     def on_train_begin(self) -> None:
         """Restore the callbacks' counters, now that all of them have begun."""
         self._be_last()
+        self._warn_of_gradients_that_no_checkpoint_holds()
         self._resume.on_train_begin()
 
     def on_epoch_end(self) -> None:
@@ -224,6 +225,24 @@ class Takeover:
             yield
         finally:
             self._preemption.rest()
+
+    def _warn_of_gradients_that_no_checkpoint_holds(self) -> None:
+        loader, count = (
+            self.trainer.callback_handler.train_dataloader,
+            self.trainer.args.gradient_accumulation_steps,
+        )
+        with contextlib.suppress(
+            TypeError
+        ):  # a loader without a length has no end that would matter
+            if len(loader) % count and carries_gradients_over_epochs():
+                _log.warning(
+                    "an epoch has %d batches, no multiple of gradient_accumulation_steps=%d; this version "
+                    "of transformers carries gradients into the next epoch, which no checkpoint holds: a "
+                    "resumed run will not be bit for bit the same. Upgrade transformers, or set "
+                    "dataloader_drop_last and a batch size that fit",
+                    len(loader),
+                    count,
+                )
 
     def _announce(self, resume_from_checkpoint: Any) -> None:
         """Say once, in one warning, what is not as the settings say."""
