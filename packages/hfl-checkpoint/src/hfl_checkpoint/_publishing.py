@@ -293,6 +293,28 @@ class Publishing(Restoring):
             warnings=(*warnings, *report.warnings),
         )
 
+    def fetch_newer(self) -> tuple[List[str], List[str]]:
+        """Bring what `resume` would restore, and restore nothing; without a repository, do nothing.
+
+        Frameworks ask for the position in training before there is an optimizer to restore.
+
+        Returns:
+            The names of checkpoints that were damaged here and fetched again, and what to know.
+
+        Raises:
+            NetworkError: Nothing is here, and the Hub cannot be reached.
+        """
+        self._require_open()
+        self.wait()
+        if self._target is None:
+            return [], []
+        remote, warnings = self._remote_for_resume()
+        quarantined: List[str] = []
+        if remote is not None:
+            warnings += self._bring_newer(remote)
+            quarantined = self._replace_damaged(remote, warnings)
+        return quarantined, warnings
+
     def _remote_for_resume(self) -> tuple[RemoteState | None, List[str]]:
         target, place = self._connected()
         try:

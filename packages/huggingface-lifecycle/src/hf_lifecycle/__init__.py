@@ -105,7 +105,9 @@ if TYPE_CHECKING:
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
+    from hfl_integrations import LifecycleCallback as LifecycleCallback
     from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_integrations import export_for_trainer as export_for_trainer
     from hfl_localhub import Fault as Fault
     from hfl_localhub import Faults as Faults
     from hfl_localhub import LocalHub as LocalHub
@@ -219,6 +221,7 @@ _EXPORTS = {
     "KeepLast": "hfl_checkpoint",
     "KeepPolicy": "hfl_checkpoint",
     "KeepWithin": "hfl_checkpoint",
+    "LifecycleCallback": "hfl_integrations",
     "LocalHub": "hfl_localhub",
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
@@ -301,6 +304,7 @@ _EXPORTS = {
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
+    "export_for_trainer": "hfl_integrations",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
