@@ -108,8 +108,10 @@ def resumable(
     """
     if loader is None or isinstance(loader, ResumableLoader):
         return loader
-    # A generator that the user gave to the loader is the more specific wish.
-    return ResumableLoader(loader, seed=None if _generators_of(loader) else seed)
+    # A generator that the user gave to the loader is the more specific wish; torchdata's loader gives
+    # its sampler one by itself.
+    is_given = bool(_generators_of(loader)) and not hasattr(loader, "load_state_dict")
+    return ResumableLoader(loader, seed=None if is_given else seed)
 
 
 def own_generators(loader: Optional[ResumableLoader]) -> Dict[str, Any]:

@@ -117,12 +117,14 @@ class ResumableLoader(Component):
         on_change: OnChange = "error",
     ) -> None:
         check_on_change(on_change)
+        is_loader = isinstance(loader, DataLoader)  # else it is refused in a moment
+        default_seed = _default_seed(loader) if seed is None and is_loader else 0
         self._source = source_of(loader, seeds_samples=seed_samples, is_exact=exact)
         self.loader = loader
         self.on_change = on_change
         self._seeds_samples = seed_samples
         self._has_own_seed = seed is not None
-        self._at = Position(_default_seed(loader) if seed is None else int(seed))
+        self._at = Position(default_seed if seed is None else int(seed))
         # Asked once: a subset digests its indices for it.
         self._fingerprint = fingerprint or dataset_fingerprint(loader.dataset)
         self.last_batch_size = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Tuple
 
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from hfl_state._component import FORMAT, Component, format_problems
 from hfl_state._plan import (
@@ -168,7 +169,9 @@ def is_scheduler(component: Any) -> bool:
     Returns:
         Whether it is one of torch's or behaves like one.
     """
-    return hasattr(component, "last_epoch") and hasattr(component, "optimizer")
+    # Not all of torch's count epochs: one that joins others leaves it to them.
+    is_torchs = isinstance(component, (LRScheduler, ReduceLROnPlateau))
+    return is_torchs or (hasattr(component, "last_epoch") and hasattr(component, "optimizer"))
 
 
 def _number(value: Any) -> Any:

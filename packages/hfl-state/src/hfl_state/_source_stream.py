@@ -14,6 +14,7 @@ import torch
 
 from hfl_core import ConfigError
 from hfl_state._batch_size import count_samples
+from hfl_state._compat import renew_sampler_iterator
 from hfl_state._component import logger
 from hfl_state._epoch_order import set_epoch_of
 from hfl_state._position import Fetched, Position
@@ -180,6 +181,12 @@ class StatefulSource(_OwnStateSource):
         super().__init__(loader, is_exact=is_exact)
         if loader.num_workers > 0 and not isinstance(loader.worker_init_fn, SteadyWorker):
             loader.worker_init_fn = SteadyWorker(loader.worker_init_fn)
+        # Of its own: what it draws for its workers would move the sampler's, if they shared one.
+        loader.generator = torch.Generator()
+        # Else they draw a seed from the global stream, when the first batch happens to be fetched.
+        for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None)):
+            if getattr(sampler, "generator", _END) is None:
+                sampler.generator = torch.Generator()
 
     def count(self, at: Position) -> int:  # noqa: ARG002  # all epochs are as long
         """Count the batches of an epoch, as the loader does."""
@@ -193,12 +200,12 @@ class StatefulSource(_OwnStateSource):
         for owner in (loader.sampler, loader.dataset):
             if callable(getattr(owner, "set_epoch", None)):
                 owner.set_epoch(at.epoch)
-        if at.inner is None:
-            seed = self._seed(at, "samplers")
-            seed_samplers(loader.batch_sampler, seed)
-            if isinstance(loader.generator, torch.Generator):
-                loader.generator.manual_seed(derive_seed(seed, "loader"))
-        else:
+        seed = self._seed(at, "samplers")
+        # Also on a resume: some versions of torchdata go through the sampler again from its start.
+        seed_samplers(loader.batch_sampler, seed)
+        loader.generator.manual_seed(derive_seed(seed, "loader"))
+        renew_sampler_iterator(loader.batch_sampler)
+        if at.inner is not None:
             loader.load_state_dict(copy.deepcopy(at.inner))
             if loader.num_workers > 0:
                 logger.warning(
