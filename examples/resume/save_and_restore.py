@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -25,7 +25,7 @@ for (x,) in state.batches(steps=13):
     state.optimizer.step()
     if state.step % 5 == 0:
         torch.save(state.state_dict(), "state.pt.new")
-        os.replace("state.pt.new", "state.pt")  # never half a file
+        Path("state.pt.new").replace("state.pt")  # never half a file
 
 resumed = build()
 resumed.load_state_dict(torch.load("state.pt", weights_only=True))

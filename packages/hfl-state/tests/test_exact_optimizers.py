@@ -58,7 +58,7 @@ def sequential(optimizer):
 
 
 SCHEDULES = {
-    "none": lambda optimizer: None,
+    "none": lambda _: None,
     "plateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=1, factor=0.7),
     "one cycle": lambda o: lr_scheduler.OneCycleLR(
         o, max_lr=0.05, total_steps=STEPS + 1, cycle_momentum="momentum" in o.defaults

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import time
 import weakref
 
 import pytest

@@ -185,7 +185,7 @@ class PreemptionGuard:
             return 0
         return 128 + int(signal.Signals[str(self.reason)])
 
-    def should_save(self, context: Any) -> Optional[str]:  # nothing but the signal decides
+    def should_save(self, context: Any) -> Optional[str]:  # noqa: ARG002  # the signal decides
         """Answer a checkpoint manager that has this guard among its save policies.
 
         Args:

@@ -130,7 +130,11 @@ class Settings(Component):
             setting = "lr" if count == 1 else f"lr of group {number}"
             there = saved["plan"].get(name, {}).get(setting)
             here = self._plan[name].get(setting)
-            rates.append(rate * here / there if rate is not None and there and here else rate)
+            if rate == there:
+                rates.append(here)  # to the bit
+            else:
+                is_scaled = rate is not None and there and here
+                rates.append(rate * here / there if is_scaled else rate)
         return rates
 
     def _put_through(self, name: str, scheduler: Any) -> None:

@@ -184,7 +184,8 @@ class StatefulSource(_OwnStateSource):
         # Of its own: what it draws for its workers would move the sampler's, if they shared one.
         loader.generator = torch.Generator()
         # Else they draw a seed from the global stream, when the first batch happens to be fetched.
-        for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None)):
+        samplers: List[Any] = [loader.sampler, getattr(loader.batch_sampler, "sampler", None)]
+        for sampler in samplers:
             if getattr(sampler, "generator", _END) is None:
                 sampler.generator = torch.Generator()
 
