@@ -63,8 +63,9 @@ def test_policies_take_the_place_of_settings_and_one_warning_says_so(run) -> Non
     report = run(directory="run", args=args, options=options)
     assert _steps(report) == [2, 4, 6]
     assert report["saves"] == [2, 4, 6]
-    warnings = [text for text in report["messages"] if text.startswith("WARNING")]
+    warnings = [text for text in report["messages"] if "has taken over" in text]
     assert len(warnings) == 1
+    assert warnings[0].startswith("WARNING")
     for setting in ("save_strategy='epoch'", "save_total_limit=1", "save_only_model=True"):
         assert f"{setting} gives way" in warnings[0]
     assert "EPOCH" in report["settings"][0].upper()

@@ -161,8 +161,10 @@ if TYPE_CHECKING:
     from hfl_repo import VisibilityMismatchError as VisibilityMismatchError
     from hfl_state import BestMetric as BestMetric
     from hfl_state import EarlyStopping as EarlyStopping
+    from hfl_state import PreemptionGuard as PreemptionGuard
     from hfl_state import ResumableLoader as ResumableLoader
     from hfl_state import RngState as RngState
+    from hfl_state import ShuffleBuffer as ShuffleBuffer
     from hfl_state import TrainingState as TrainingState
 
 _EXPORTS = {
@@ -240,6 +242,7 @@ _EXPORTS = {
     "PermissionDeniedError": "hfl_core",
     "Permissions": "hfl_repo",
     "PlatformInfo": "hfl_metadata",
+    "PreemptionGuard": "hfl_state",
     "Problem": "hfl_checkpoint",
     "Profile": "hfl_auth",
     "ProfileNotFoundError": "hfl_auth",
@@ -275,6 +278,7 @@ _EXPORTS = {
     "SaveSkippedError": "hfl_checkpoint",
     "SchemaMismatchError": "hfl_datasets",
     "Settings": "hfl_core",
+    "ShuffleBuffer": "hfl_state",
     "SnapshotChangedError": "hfl_checkpoint",
     "SourceReport": "hfl_auth",
     "SplitNotFoundError": "hfl_datasets",
