@@ -188,6 +188,7 @@ class Publishing(Restoring):
         Raises:
             CheckpointNotFoundError: There is no such checkpoint, here or on the Hub.
             CheckpointDamagedError: It is damaged.
+            NoModelError: It holds no model, or none that is called so.
             RefExistsError: The tag marks something else. Nothing was changed.
             UnsafeUploadError: Something in it must not leave the machine. Nothing was sent.
         """

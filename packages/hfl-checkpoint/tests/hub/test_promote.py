@@ -164,12 +164,12 @@ def test_a_dry_run_says_what_it_would_do(trained, manager, repo) -> None:
 def test_an_adapter_names_its_base(run_path, name, repo, tmp_path) -> None:
     from hfl_checkpoint._manifest import read_manifest
     from hfl_checkpoint._remote._card import card_of
-    from hfl_checkpoint._remote._promote import bundle_here
+    from hfl_checkpoint._remote._promote import Bundle
 
     with CheckpointManager(run_path, background=False) as plain:
         path = plain.save(1, model=torch.nn.Linear(1, 1)).path
     adapter = {"base_model_name_or_path": "meta/base", "revision": "f00"}
-    bundle = bundle_here(path, read_manifest(path))
+    bundle = Bundle(path.name, read_manifest(path), {})
     card = card_of(repo, bundle, ["adapter_model.safetensors"], {"adapter_config.json": adapter})
     assert card.metadata["base_model"] == "meta/base"
     assert card.metadata["library_name"] == "peft"

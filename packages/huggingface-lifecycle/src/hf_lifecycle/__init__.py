@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hfl_auth import WrongEndpointError as WrongEndpointError
     from hfl_auth import clean_token as clean_token
     from hfl_auth import mask_token as mask_token
+    from hfl_checkpoint import AlreadyPublishingError as AlreadyPublishingError
     from hfl_checkpoint import AtSteps as AtSteps
     from hfl_checkpoint import BeforeDeadline as BeforeDeadline
     from hfl_checkpoint import Checkpoint as Checkpoint
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import KeepWithin as KeepWithin
     from hfl_checkpoint import MissingComponentError as MissingComponentError
     from hfl_checkpoint import Naming as Naming
+    from hfl_checkpoint import NoModelError as NoModelError
     from hfl_checkpoint import OnBest as OnBest
     from hfl_checkpoint import OnSignal as OnSignal
     from hfl_checkpoint import PendingCheckpoint as PendingCheckpoint
@@ -168,6 +170,7 @@ if TYPE_CHECKING:
     from hfl_state import TrainingState as TrainingState
 
 _EXPORTS = {
+    "AlreadyPublishingError": "hfl_checkpoint",
     "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
@@ -234,6 +237,7 @@ _EXPORTS = {
     "ModelValidationError": "hfl_registry",
     "Naming": "hfl_checkpoint",
     "NetworkError": "hfl_core",
+    "NoModelError": "hfl_checkpoint",
     "NotFoundError": "hfl_core",
     "Omission": "hfl_metadata",
     "OnBest": "hfl_checkpoint",

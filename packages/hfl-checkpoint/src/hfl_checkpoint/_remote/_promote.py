@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple, Union
 from hfl_checkpoint._manifest import Manifest, read_manifest
 from hfl_checkpoint._remote._card import FIELD, card_of
 from hfl_checkpoint._remote._parts import manifest_identity
-from hfl_checkpoint.errors import CheckpointError
+from hfl_checkpoint.errors import NoModelError
 from hfl_core import ConflictError, digest_file, new_digest
 from hfl_repo import HeadMovedError, RefExistsError
 
@@ -33,10 +33,6 @@ _WEIGHTS = (
     "pytorch_model*.bin.index.json",
     "adapter_model.bin",
 )
-
-
-class NoModelError(CheckpointError, ValueError):
-    """A checkpoint without a model cannot be promoted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,11 +189,7 @@ def _model_files(bundle: Bundle, component: str | None) -> Dict[str, str]:
     models = [name for name, item in bundle.manifest.components.items() if item.kind == "model"]
     name = component or ("model" if "model" in models or len(models) != 1 else models[0])
     if name not in models:
-        has = f"it has {', '.join(models)}" if models else "it has none"
-        raise NoModelError(
-            f"Checkpoint {bundle.name!r} has no model {name!r}; {has}.",
-            hint="Name one: promote(…, component='policy')." if models else None,
-        )
+        raise NoModelError(bundle.name, name, models=models)
     prefix = "" if name == "model" else f"{name}/"
     others = {
         path
