@@ -249,6 +249,8 @@ def promote(
         background=False,
     )
     report = manager.promote(which_of(which), tag, component=component, dry_run=dry_run)
+    # What a dry run knows is the commit that is there, which a table would present as the result.
+    done = {} if dry_run else {"commit": "Commit"}
     output.record(
         {name: getattr(report, name) for name in report.__dataclass_fields__},
         labels={
@@ -258,7 +260,7 @@ def promote(
             "tag": "Tag",
             "bytes_sent": "Sent",
             "bytes_copied": "Copied on the Hub",
-            "commit": "Commit",
+            **done,
         },
         show={
             "bytes_sent": human_bytes,
@@ -267,6 +269,8 @@ def promote(
             "removed": ", ".join,
         },
     )
+    if dry_run:
+        output.note("Nothing was changed.")
 
 
 def _open(run: str) -> RunDirectory:

@@ -94,7 +94,7 @@ def show(run: str, which: str, output: Output) -> None:
         show={
             **SHOW,
             "unique_size": human_bytes,
-            "compression": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),
+            "compression": lambda items: ", ".join(f"{name} {v}" for name, v in items.items() if v),
             "metrics": lambda items: ", ".join(f"{key} {short(v)}" for key, v in items.items()),
             "components": ", ".join,
             "classes": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),
