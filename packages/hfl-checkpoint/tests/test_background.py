@@ -219,7 +219,9 @@ def test_a_busy_manager_skips_what_is_due_when_told_to(
     assert [item.step for item in manager.checkpoints()] == [1, 3]
 
 
-def test_a_busy_manager_waits_otherwise(open_manager: Any, live: Any, gate: Gate) -> None:
+def test_a_busy_manager_waits_otherwise_and_says_so(
+    open_manager: Any, live: Any, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
     manager = open_manager(background=True, observer=gate, save=EverySteps(1))
     state = State(live())
     manager.step(state.move_to(1))
@@ -230,6 +232,22 @@ def test_a_busy_manager_waits_otherwise(open_manager: Any, live: Any, gate: Gate
     opener.join()
     manager.wait()
     assert [item.step for item in manager.checkpoints()] == [1, 2]
+    assert manager.skipped == ()
+    assert "saving takes longer than the training between two saves" in caplog.text
+
+
+def test_the_old_checkpoint_stays_until_the_new_one_is_complete(
+    open_manager: Any, live: Any, gate: Gate
+) -> None:
+    manager = open_manager(background=True, keep=KeepLast(1))
+    manager.save(1, **live(1).components).result()
+    manager._run.files = Files(gate)
+    pending = manager.save(2, **live(2).components)
+    assert gate.reached.wait(60)
+    assert [item.step for item in manager.checkpoints()] == [1]
+    gate.let_through()
+    pending.result()
+    assert [item.step for item in manager.checkpoints()] == [2]
 
 
 def test_the_end_of_the_block_finishes_the_save(run_path: Path, live: Any, gate: Gate) -> None:

@@ -680,7 +680,7 @@ def test_a_checkpoint_does_not_decide_what_is_imported(
     node: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lazy = types.ModuleType("lazy_package_for_test")
-    lazy.__getattr__ = lambda name: pytest.fail(f"{name} was imported lazily")  # type: ignore[method-assign]
+    lazy.__getattr__ = lambda name: pytest.fail(f"{name} was imported lazily")  # type: ignore[method-assign]  # a module, for the test
     monkeypatch.setitem(sys.modules, "lazy_package_for_test", lazy)
     before = set(sys.modules)
 

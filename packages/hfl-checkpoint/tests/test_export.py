@@ -116,7 +116,7 @@ def test_what_cannot_be_exported_writes_nothing(run: pathlib.Path, tmp_path: pat
     with pytest.raises(CheckpointNotFoundError):
         export_checkpoint(run, 99, tmp_path / "out")
     with pytest.raises(ConfigError, match="no export form 'onnx'"):
-        export_checkpoint(run, "latest", tmp_path / "out", form="onnx")  # type: ignore[arg-type]
+        export_checkpoint(run, "latest", tmp_path / "out", form="onnx")  # type: ignore[arg-type]  # refused when it runs
     with pytest.raises(ConflictError, match="already"):
         export_checkpoint(run, "latest", run)
     assert sorted(tmp_path.iterdir()) == before

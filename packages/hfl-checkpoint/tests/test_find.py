@@ -112,11 +112,11 @@ def test_get_says_what_was_wanted(run: CheckpointManager) -> None:
 
 
 def test_best_is_a_number_or_nothing(run: CheckpointManager) -> None:
-    assert run.best("loss").step == 200  # type: ignore[union-attr]
-    assert run.best("loss", "max").step == 100  # type: ignore[union-attr]
+    assert run.best("loss").step == 200  # type: ignore[union-attr]  # there is one
+    assert run.best("loss", "max").step == 100  # type: ignore[union-attr]  # there is one
     assert run.best("nothing") is None
     with pytest.raises(ConfigError, match="no mode 'lowest'"):
-        run.best("loss", "lowest")  # type: ignore[arg-type]
+        run.best("loss", "lowest")  # type: ignore[arg-type]  # refused when it runs
 
 
 def test_many_checkpoints_are_not_all_listed() -> None:

@@ -324,7 +324,7 @@ def test_what_is_not_there_and_what_is_no_checkpoint(tmp_path: pathlib.Path) -> 
     with pytest.raises(ConfigError, match="of type list, not states"):
         import_checkpoint(tmp_path / "list.pt")
     with CheckpointManager(tmp_path / "run", background=False) as checkpoints:
-        path = checkpoints.save(1, a={"x": 1}).path  # type: ignore[union-attr]
+        path = checkpoints.save(1, a={"x": 1}).path  # type: ignore[union-attr]  # there is one
     with pytest.raises(ConfigError, match="already"):
         import_checkpoint(path)
 

@@ -94,7 +94,7 @@ def test_nan_and_infinities_are_recorded_and_mentioned_once(
     ) as checkpoints:
         checkpoints.save(1, metrics=metrics, counters={})
         checkpoints.save(2, metrics=metrics, counters={})
-        found = checkpoints.latest().metrics  # type: ignore[union-attr]
+        found = checkpoints.latest().metrics  # type: ignore[union-attr]  # there is one
 
     assert math.isnan(found["a"])
     assert (found["b"], found["c"], found["d"]) == (math.inf, -math.inf, 1e-300)
@@ -105,9 +105,9 @@ def test_nan_and_infinities_are_recorded_and_mentioned_once(
 def test_names_that_are_no_text_become_text(tmp_path: pathlib.Path) -> None:
     checkpoints = CheckpointManager(tmp_path, background=False)
 
-    checkpoints.save(1, metrics={1: 0.5, "b": 0.25}, counters={})  # type: ignore[dict-item]
+    checkpoints.save(1, metrics={1: 0.5, "b": 0.25}, counters={})  # type: ignore[dict-item]  # a careless caller
 
-    assert checkpoints.latest().metrics == {"1": 0.5, "b": 0.25}  # type: ignore[union-attr]
+    assert checkpoints.latest().metrics == {"1": 0.5, "b": 0.25}  # type: ignore[union-attr]  # there is one
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_no_metric_makes_a_save_fail(tmp_path: pathlib.Path, value: Any) -> None
     with CheckpointManager(tmp_path) as checkpoints:
         pending = checkpoints.save(1, metrics={"odd": value, "loss": 1}, counters={})
 
-        assert pending.result().metrics == {"loss": 1.0}  # type: ignore[union-attr]
+        assert pending.result().metrics == {"loss": 1.0}  # type: ignore[union-attr]  # there is one

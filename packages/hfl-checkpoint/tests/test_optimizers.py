@@ -58,7 +58,7 @@ class Fp32Adam(torch.optim.Optimizer):
     def __init__(self, params: Any, lr: float = 0.01) -> None:
         super().__init__(params, {"lr": lr})
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch has overloads
         if closure is not None:
             closure()
         with torch.no_grad():
@@ -116,7 +116,7 @@ class QuantisedAdam(torch.optim.Optimizer):
     def __init__(self, params: Any, lr: float = 0.01) -> None:
         super().__init__(params, {"lr": lr})
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch has overloads
         if closure is not None:
             closure()
         with torch.no_grad():
@@ -375,7 +375,7 @@ def test_restoring_keeps_the_memory_of_tensors_that_fit(tmp_path: pathlib.Path) 
     model = build_model()
     optimizer = torch.optim.AdamW(model.parameters())
     train(model, optimizer, range(2))
-    parameter = model[0].weight  # type: ignore[index]
+    parameter = model[0].weight  # type: ignore[index]  # a Sequential
     address = optimizer.state[parameter]["exp_avg"].data_ptr()
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(2, model=model, optimizer=optimizer)
@@ -394,7 +394,7 @@ def test_the_step_count_stays_where_the_optimizer_wants_it(tmp_path: pathlib.Pat
         fresh = torch.optim.AdamW(model.parameters())
         checkpoints.restore(model=model, optimizer=fresh)
 
-    step = fresh.state[model[0].weight]["step"]  # type: ignore[index]
+    step = fresh.state[model[0].weight]["step"]  # type: ignore[index]  # a Sequential
     assert step.item() == 2
     assert step.dtype == torch.float32
 
@@ -494,7 +494,7 @@ def test_any_state_of_any_optimizer_comes_back_bit_for_bit(
     memory_path: pathlib.Path, states: Any, options: Any
 ) -> None:
     class Anything(torch.optim.Optimizer):
-        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch has overloads
             raise AssertionError("reading takes no step")
 
     def build() -> Any:

@@ -100,11 +100,11 @@ def test_joined_save_policies_are_all_asked_and_the_first_reason_counts() -> Non
 
 def test_a_policy_joins_policies_only() -> None:
     with pytest.raises(TypeError):
-        EverySteps(10) | KeepLast(1)  # type: ignore[operator]
+        EverySteps(10) | KeepLast(1)  # type: ignore[operator]  # refused when it runs
     with pytest.raises(TypeError):
-        KeepLast(1) | EverySteps(10)  # type: ignore[operator]
+        KeepLast(1) | EverySteps(10)  # type: ignore[operator]  # refused when it runs
     with pytest.raises(TypeError):
-        KeepLast(1) & "latest"  # type: ignore[operator]
+        KeepLast(1) & "latest"  # type: ignore[operator]  # refused when it runs
 
 
 def test_the_last_and_the_best_are_both_kept_when_the_metric_gets_worse() -> None:
@@ -174,11 +174,11 @@ def test_of_equal_values_the_older_is_best() -> None:
     [
         lambda: KeepLast(0),
         lambda: KeepLast(-1),
-        lambda: KeepLast(1.5),  # type: ignore[arg-type]
+        lambda: KeepLast(1.5),  # type: ignore[arg-type]  # refused when it runs
         lambda: KeepLast(True),
         lambda: KeepBest("eval", n=0),
         lambda: KeepBest(""),
-        lambda: KeepBest("eval", mode="lowest"),  # type: ignore[arg-type]
+        lambda: KeepBest("eval", mode="lowest"),  # type: ignore[arg-type]  # refused when it runs
     ],
 )
 def test_a_retention_that_makes_no_sense_is_refused_with_an_example(make: Any) -> None:
@@ -215,7 +215,7 @@ def test_a_run_whose_metric_gets_worse_keeps_best_and_last_on_disk(
         checkpoints.wait()
 
         assert [item.step for item in checkpoints.checkpoints()] == [1, 2, 4, 5]
-        assert checkpoints.best("eval").step == 1  # type: ignore[union-attr]
+        assert checkpoints.best("eval").step == 1  # type: ignore[union-attr]  # there is one
         assert checkpoints.load("latest")["counters"] == {"step": 5}
 
 

@@ -195,8 +195,8 @@ def test_a_policy_of_ones_own_that_chooses_in_another_form_deletes_nothing(
         lambda: KeepWithin(hours=math.nan),
         lambda: KeepWithin(hours=math.inf),
         lambda: KeepWithin(bytes=0),
-        lambda: KeepWithin(bytes=1.5),  # type: ignore[arg-type]
-        lambda: KeepIf("step > 3"),  # type: ignore[arg-type]
+        lambda: KeepWithin(bytes=1.5),  # type: ignore[arg-type]  # refused when it runs
+        lambda: KeepIf("step > 3"),  # type: ignore[arg-type]  # refused when it runs
         lambda: KeepLast(0),
     ],
 )

@@ -125,19 +125,19 @@ def test_each_given_step_is_saved_at_it_or_right_after(steps: List[int], jumps: 
     [
         lambda: EveryEpochs(0),
         lambda: EveryEpochs(True),
-        lambda: EveryEpochs(1.5),  # type: ignore[arg-type]
+        lambda: EveryEpochs(1.5),  # type: ignore[arg-type]  # refused when it runs
         AtSteps,
         lambda: AtSteps(10, 0),
-        lambda: AtSteps([10, 20]),  # type: ignore[arg-type]
+        lambda: AtSteps([10, 20]),  # type: ignore[arg-type]  # refused when it runs
         lambda: EveryMinutes(0),
         lambda: EveryMinutes(-1),
         lambda: EveryMinutes(float("nan")),
-        lambda: EveryMinutes("5"),  # type: ignore[arg-type]
+        lambda: EveryMinutes("5"),  # type: ignore[arg-type]  # refused when it runs
         lambda: BeforeDeadline(0),
         lambda: BeforeDeadline(-5.0),
         lambda: BeforeDeadline(True),
         lambda: BeforeDeadline(float("inf")),
-        lambda: BeforeDeadline("tomorrow"),  # type: ignore[arg-type]
+        lambda: BeforeDeadline("tomorrow"),  # type: ignore[arg-type]  # refused when it runs
         lambda: BeforeDeadline(60, margin=-1),
         lambda: BeforeDeadline(60, margin=float("nan")),
         lambda: BeforeDeadline(datetime.datetime(2030, 1, 1)),  # noqa: DTZ001  # what is refused
@@ -147,13 +147,13 @@ def test_each_given_step_is_saved_at_it_or_right_after(steps: List[int], jumps: 
         lambda: BeforeDeadline.from_environment(environ={"SLURM_JOB_END_TIME": "1e400"}),
         lambda: BeforeDeadline.from_environment(environ={"SLURM_JOB_END_TIME": "1000"}),
         lambda: OnBest(""),
-        lambda: OnBest("loss", mode="lowest"),  # type: ignore[arg-type]
+        lambda: OnBest("loss", mode="lowest"),  # type: ignore[arg-type]  # refused when it runs
         lambda: OnSignal("SIGKILL"),
         lambda: OnSignal("SIGSTOP"),
         lambda: OnSignal(signal.SIGSEGV),
         lambda: OnSignal("SIGNAL"),
         lambda: OnSignal(12345),
-        lambda: OnSignal(None),  # type: ignore[arg-type]
+        lambda: OnSignal(None),  # type: ignore[arg-type]  # refused when it runs
         lambda: OnSignal("SIGBREAK"),  # which this system does not have
     ],
 )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from hfl_checkpoint import CheckpointManager
-from hfl_checkpoint._shards import parse_size, plan_shards
+from hfl_checkpoint._shards import plan_shards
+from hfl_checkpoint._sizes import parse_size
 from hfl_checkpoint._tensors import pack
 from hfl_core import ConfigError
 

@@ -340,7 +340,7 @@ def test_an_intact_checkpoint_has_no_problems(open_manager: Any, three: Path) ->
 
 def test_the_name_of_the_manifest_is_said_once(tmp_path: Path) -> None:
     with CheckpointManager(tmp_path, background=False) as checkpoints:
-        path = checkpoints.save(1, a={"x": 1}).path  # type: ignore[union-attr]
+        path = checkpoints.save(1, a={"x": 1}).path  # type: ignore[union-attr]  # there is one
         (path / "manifest.json").chmod(0o644)
         (path / "manifest.json").write_text("{")
         (report,) = checkpoints.verify_unreadable()

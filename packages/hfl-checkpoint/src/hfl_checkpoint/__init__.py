@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint._policies_time import BeforeDeadline as BeforeDeadline
     from hfl_checkpoint._policies_time import EveryMinutes as EveryMinutes
     from hfl_checkpoint._remote._promote import PromotionReport as PromotionReport
-    from hfl_checkpoint._remote._publish import PublishReport as PublishReport
+    from hfl_checkpoint._remote._report import PublishReport as PublishReport
     from hfl_checkpoint._retention import KeepAll as KeepAll
     from hfl_checkpoint._retention import KeepBest as KeepBest
     from hfl_checkpoint._retention import KeepEvery as KeepEvery
@@ -83,7 +83,7 @@ _EXPORTS = {
     "PendingCheckpoint": "._background",
     "Problem": "._checkpoint",
     "PromotionReport": "._remote._promote",
-    "PublishReport": "._remote._publish",
+    "PublishReport": "._remote._report",
     "RestoreReport": "._checkpoint",
     "SaveContext": "._policies",
     "SavePolicy": "._policies",

@@ -34,6 +34,12 @@ def highest_of_all(value: int) -> int:
     return value if distributed is None else _highest(distributed, value)
 
 
+def world_size() -> int:
+    """How many processes train together."""
+    distributed = _initialized()
+    return 1 if distributed is None else int(distributed.get_world_size())
+
+
 def _initialized() -> Any:
     """The module torch.distributed when several processes train, else None."""
     # Whoever has set it up has imported it; a program without it does not pay for the import.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Collection, List, Sequence
 
+from hfl_checkpoint import _agreement
 from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._retention_text import keep_from
@@ -130,15 +131,30 @@ def missing_components(
     return missing
 
 
+def asked_for(checkpoint: str, manifest: Manifest, only: Collection[str] | None) -> List[str]:
+    """Name the components that are to be read: all if `only` is None.
+
+    Raises:
+        MissingComponentError: The checkpoint lacks one.
+    """
+    names = list(manifest.names if only is None else only)
+    missing = [name for name in names if name not in manifest.names]
+    if missing:
+        raise MissingComponentError(
+            checkpoint,
+            missing=missing,
+            available=manifest.names,
+            hint="Name components that it has, or none for all of them.",
+        )
+    return names
+
+
 def refuse_many_processes() -> None:
     """Refuse to save in a run of several processes, whose checkpoints would clash."""
-    import torch.distributed
-
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        world_size = torch.distributed.get_world_size()
-        if world_size > 1:
-            raise ConfigError(
-                f"This run has {world_size} processes, and a joint checkpoint of several is not "
-                "supported yet.",
-                hint="Train with one process, or save with torch.distributed.checkpoint.",
-            )
+    world_size = _agreement.world_size()
+    if world_size > 1:
+        raise ConfigError(
+            f"This run has {world_size} processes, and a joint checkpoint of several is not "
+            "supported yet.",
+            hint="Train with one process, or save with torch.distributed.checkpoint.",
+        )

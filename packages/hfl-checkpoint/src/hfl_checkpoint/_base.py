@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hfl_checkpoint import _configs, _modules
+from hfl_checkpoint._tensors import byte_size, bytes_of
 from hfl_core import new_digest
 
 # Up to here every byte of a base is digested, which takes part of a second. Of larger ones, parts of
@@ -92,11 +93,11 @@ def _mark(tensor: torch.Tensor) -> Tuple[Any, ...]:
 
 def _digest(tensors: Dict[str, torch.Tensor]) -> Dict[str, Any]:
     structure, content = new_digest(), new_digest()
-    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    total = sum(map(byte_size, tensors.values()))
     for name, tensor in tensors.items():
         structure.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         if tensor.device.type != "meta" and tensor.numel():
-            content.update(_bytes(tensor if total <= _WHOLE_BYTES else _sample(tensor)))
+            content.update(bytes_of(tensor if total <= _WHOLE_BYTES else _sample(tensor)))
     has_memory = all(tensor.device.type != "meta" for tensor in tensors.values())
     return {
         "structure": structure.hexdigest(),
@@ -108,8 +109,3 @@ def _sample(tensor: torch.Tensor) -> torch.Tensor:
     flat = tensor.reshape(-1)
     stride = max(1, flat.numel() // _SAMPLE)
     return torch.cat([flat[:_SAMPLE], flat[::stride], flat[-_SAMPLE:]])
-
-
-def _bytes(tensor: torch.Tensor) -> Any:
-    flat: Any = tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return memoryview(flat)

@@ -34,11 +34,21 @@ def load(path: Path) -> Dict[str, Any]:
         UnsupportedFormatError: It was written in a newer format.
         CheckpointDamagedError: It is not JSON, or not what was written.
     """
-    name = path.parent.name
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise CheckpointDamagedError(name, [f"{path.name} is not a file"])
+        raise CheckpointDamagedError(path.parent.name, [f"{path.name} is not a file"])
+    return parse(path.read_bytes(), path)
+
+
+def parse(data: bytes, path: Path) -> Dict[str, Any]:
+    """Like `load`, for the content of a file.
+
+    Args:
+        data: The content.
+        path: The file, for messages.
+    """
+    name = path.parent.name
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise CheckpointDamagedError(name, [f"{path.name} is not valid JSON ({error})"]) from error
     if not isinstance(document, dict):

@@ -49,7 +49,16 @@ class Catalog:
         """Wait for what is under way, before something is looked up; here, nothing ever is."""
 
     def checkpoints(self) -> List[Checkpoint]:
-        """List the run's committed checkpoints, oldest first."""
+        """List the run's committed checkpoints, oldest first.
+
+        Example:
+            >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
+            >>> manager = CheckpointManager(tempfile.mkdtemp(), background=False)
+            >>> saved = [manager.save(step, counters={"seen": step}) for step in (10, 20)]
+            >>> [item.step for item in manager.checkpoints()]
+            [10, 20]
+        """
         return self._run.scan().checkpoints
 
     def unreadable(self) -> Dict[Path, CheckpointDamagedError]:
@@ -62,7 +71,18 @@ class Catalog:
         return checkpoints[-1] if checkpoints else None
 
     def best(self, metric: str, mode: Literal["min", "max"] = "min") -> Checkpoint | None:
-        """The best checkpoint by a metric, or None when none has it as a finite number."""
+        """Find the best checkpoint by a metric.
+
+        Args:
+            metric: The metric's name, as it was passed to ``step`` or ``save``.
+            mode: Whether ``"min"`` or ``"max"`` is best. Of equal values the older one is.
+
+        Returns:
+            The checkpoint, or None when none has the metric as a finite number.
+
+        Raises:
+            ConfigError: There is no such mode.
+        """
         require_mode(mode)
         best = ranked(self.checkpoints(), metric, mode)
         return best[0] if best else None
@@ -76,6 +96,15 @@ class Catalog:
         label: str | None = None,
     ) -> Checkpoint:
         """Find the newest checkpoint that has all of the given properties.
+
+        Args:
+            step: Optimizer steps taken.
+            epoch: Completed epochs.
+            name: Its directory's name.
+            label: A name that was given to it with a pin.
+
+        Returns:
+            The checkpoint.
 
         Raises:
             CheckpointNotFoundError: There is none.
@@ -96,6 +125,9 @@ class Catalog:
         Args:
             which: ``"latest"``, ``"best:<metric>"`` (``"best:<metric>:max"`` when more is better), a
                 step, a name or label, or a `Checkpoint`.
+
+        Returns:
+            The checkpoint.
 
         Raises:
             CheckpointNotFoundError: There is no such checkpoint.
@@ -146,11 +178,15 @@ class Catalog:
         """Compare a checkpoint with its manifest.
 
         Args:
-            which: As for `load`.
+            which: As for `find`.
             level: ``"quick"`` (presence, sizes, headers) or ``"full"`` (every byte).
 
         Returns:
             The report; damage is reported, not raised.
+
+        Raises:
+            CheckpointNotFoundError: There is no such checkpoint.
+            ConfigError: There is no such level.
         """
         while True:
             checkpoint = self.find(which)
@@ -183,7 +219,15 @@ class Catalog:
 
         A label belongs to one checkpoint: giving it to another one takes it from the first.
 
+        Args:
+            which: As for `find`.
+            label: A name by which it can be asked for.
+
+        Returns:
+            The checkpoint, as it is now.
+
         Raises:
+            CheckpointNotFoundError: There is no such checkpoint.
             ConfigError: The label would mean something else where a checkpoint is asked for.
         """
         if label is not None:
@@ -200,7 +244,17 @@ class Catalog:
         return self._find(checkpoint)
 
     def unpin(self, which: Which) -> Checkpoint:
-        """Take the pin and the labels from a checkpoint."""
+        """Take the pin and the labels from a checkpoint.
+
+        Args:
+            which: As for `find`.
+
+        Returns:
+            The checkpoint, as it is now.
+
+        Raises:
+            CheckpointNotFoundError: There is no such checkpoint.
+        """
         self.settle()
         with self._locked(which) as checkpoint:
             pins = self._run.pins()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List
 
+from hfl_checkpoint._naming import DEFAULT_PATTERN
 from hfl_checkpoint._remote._address import parse_address, resolve_address
 from hfl_checkpoint._remote._fetch import fetch
 from hfl_checkpoint._remote._queue import Target
@@ -53,5 +54,5 @@ class HubCatalog:
             CheckpointDamagedError: It is damaged on the Hub.
         """
         item = next(item for item in self._state.published if item.name == checkpoint.name)
-        naming = "step-{step:08d}"
-        return fetch(RunDirectory(directory), self._repo, self._state, item, naming=naming)
+        run = RunDirectory(directory)
+        return fetch(run, self._repo, self._state, item, naming=DEFAULT_PATTERN)

@@ -23,7 +23,6 @@ __all__ = [
     "short",
     "show_rows",
     "table_of",
-    "which_of",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -53,11 +52,6 @@ def open_catalog(run: str) -> Catalog:
     return Catalog(run)
 
 
-def which_of(text: str) -> str | int:
-    """Read how a command names one checkpoint: what looks like a number is a step."""
-    return int(text) if text.isdigit() else text
-
-
 def facts(item: Checkpoint) -> Dict[str, Any]:
     """Describe a checkpoint; these keys are the same in everything that shows one."""
     return {
@@ -79,7 +73,9 @@ def facts(item: Checkpoint) -> Dict[str, Any]:
 
 def table_of(found: Sequence[Checkpoint]) -> Tuple[List[Dict[str, Any]], Dict[str, str], Any]:
     """Make the rows, the columns and the column formats of a table of checkpoints, a column per metric."""
-    metrics = sorted({name for item in found for name in item.metrics})
+    from hfl_checkpoint._find import metrics_of
+
+    metrics = metrics_of(found)
     columns = {"name": "Name", "step": "Step", "epoch": "Epoch"}
     columns.update({f"metrics.{name}": name for name in metrics})
     columns.update(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 import click
 
-from hfl_checkpoint._cli_common import open_catalog, run_argument, short, which_of
+from hfl_checkpoint._cli_common import open_catalog, run_argument, short
 from hfl_core.cli import Output, format_option
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def diff(
       hfl checkpoint diff runs/digits 1000 2000 --summary --format json
     """
     from hfl_checkpoint._difference import Change, difference
+    from hfl_checkpoint._find import which_of
     from hfl_checkpoint._manifest import read_manifest
 
     catalog = open_catalog(run)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
+from hfl_checkpoint._cli_common import run_argument
 from hfl_core.cli import Output, format_option
+
+__all__ = ["COMMANDS"]
 
 
 @click.command("import")
@@ -49,7 +54,7 @@ def import_command(
 
 
 @click.command("export")
-@click.argument("run", type=click.Path())
+@run_argument
 @click.argument("which")
 @click.argument("destination", type=click.Path())
 @click.option(
@@ -63,7 +68,12 @@ def import_command(
 @click.option("--only", multiple=True, metavar="COMPONENT", help="Only this one; may be repeated.")
 @format_option
 def export_command(
-    run: str, which: str, destination: str, form: str, only: tuple[str, ...], output: Output
+    run: str,
+    which: str,
+    destination: str,
+    form: Literal["safetensors", "torch"],
+    only: tuple[str, ...],
+    output: Output,
 ) -> None:
     """Write the checkpoint WHICH of RUN to DESTINATION, for programs that know nothing of this one.
 
@@ -75,12 +85,13 @@ def export_command(
       hfl checkpoint export runs/digits 500 digits.pt --as torch --only model
     """
     from hfl_checkpoint._export import export_checkpoint
+    from hfl_checkpoint._find import which_of
 
     target = export_checkpoint(
         run,
-        int(which) if which.isdigit() else which,
+        which_of(which),
         destination,
-        form="torch" if form == "torch" else "safetensors",
+        form=form,
         only=only or None,
     )
     output.record({"path": target, "form": form})

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 import click
 
-from hfl_checkpoint._cli_common import run_argument, which_of
+from hfl_checkpoint._cli_common import open_catalog, run_argument
 from hfl_core.cli import Output, format_option, human_bytes
 
 if TYPE_CHECKING:
-    from hfl_checkpoint._remote._publish import PublishReport
     from hfl_checkpoint._remote._queue import Target
+    from hfl_checkpoint._remote._report import PublishReport
     from hfl_checkpoint._run import RunDirectory
 
 __all__ = ["COMMANDS"]
@@ -73,7 +74,7 @@ def push(
     from hfl_checkpoint._remote._queue import UploadQueue
     from hfl_core import NotFoundError
 
-    directory = _open(run)
+    directory = open_catalog(run).run_directory
     waiting = UploadQueue(directory).read()
     if waiting.target is None:
         raise NotFoundError(
@@ -126,28 +127,16 @@ def upload(
       hfl checkpoint upload runs/digits 1000..5000 --to me/digits --dry-run
       hfl checkpoint upload runs/digits best:eval_loss --revision experiments/a
     """
-    from hfl_checkpoint._remote._choose import choose
+    from hfl_checkpoint._find_all import find_all
     from hfl_checkpoint._remote._publish import Publisher
-    from hfl_checkpoint._remote._queue import Target, UploadQueue
-    from hfl_core import ConfigError
 
-    directory = _open(run)
-    queue = UploadQueue(directory)
-    known = queue.read().target
-    if repo_id is None and known is None:
-        raise ConfigError(f"{run!r} was never published.", hint="Name a repository: --to me/digits")
-    target = Target(
-        repo_id or (known.repo_id if known else ""),
-        revision or (known.revision if known else "checkpoints"),
-        private=private,
-        endpoint=known.endpoint if known else None,
-        profile=known.profile if known else None,
-    )
-    chosen = choose(which, directory.scan().checkpoints, where=run)
+    directory = open_catalog(run).run_directory
+    target = _target(directory, hub, repo_id=repo_id, revision=revision, private=private)
+    chosen = find_all(which, directory.scan().checkpoints, directory=run)
     if dry_run:
         output.rows([_row(item.name, "would be published", None) for item in chosen], _COLUMNS)
         return
-    publisher = Publisher(directory, _with(target, hub), policies=None, allow=allow)
+    publisher = Publisher(directory, target, policies=None, allow=allow)
     _show(output, publisher.publish_only([item.name for item in chosen]))
 
 
@@ -179,11 +168,10 @@ def download(
       hfl checkpoint download hf://me/digits@experiments/a 'step-*' --to runs/a
     """
     from hfl_checkpoint._catalog_hub import HubCatalog
-    from hfl_checkpoint._remote._choose import choose
+    from hfl_checkpoint._find_all import find_all
 
     catalog = HubCatalog(source, **hub)
-    found = catalog.checkpoints()
-    chosen = choose(which or (catalog.which,), found, where=source)
+    chosen = find_all(which or (catalog.which,), catalog.checkpoints(), directory=source)
     rows: List[Dict[str, Any]] = []
     for item in chosen:
         here = None if dry_run else catalog.fetch(item, run)
@@ -232,27 +220,25 @@ def promote(
       hfl checkpoint promote runs/digits best:eval_loss --tag v1.0
       hfl checkpoint promote runs/digits 5000 --dry-run
     """
+    from hfl_checkpoint._find import which_of
     from hfl_checkpoint._manager import CheckpointManager
-    from hfl_checkpoint._remote._queue import UploadQueue
-    from hfl_core import ConfigError
 
-    known = UploadQueue(_open(run)).read().target
-    if repo_id is None and known is None:
-        raise ConfigError(f"{run!r} was never published.", hint="Name a repository: --to me/digits")
+    directory = open_catalog(run).run_directory
+    target = _target(directory, hub, repo_id=repo_id, private=private)
     manager = CheckpointManager(
         run,
-        hub=repo_id or (known.repo_id if known else None),
-        revision=known.revision if known else "checkpoints",
-        endpoint=hub["endpoint"] or (known.endpoint if known else None),
-        profile=hub["profile"] or (known.profile if known else None),
-        hub_private=private,
+        hub=target.repo_id,
+        revision=target.revision,
+        endpoint=target.endpoint,
+        profile=target.profile,
+        hub_private=target.private,
         background=False,
     )
     report = manager.promote(which_of(which), tag, component=component, dry_run=dry_run)
     # What a dry run knows is the commit that is there, which a table would present as the result.
     done = {} if dry_run else {"commit": "Commit"}
     output.record(
-        {name: getattr(report, name) for name in report.__dataclass_fields__},
+        {field.name: getattr(report, field.name) for field in dataclasses.fields(report)},
         labels={
             "checkpoint": "Checkpoint",
             "files": "Files",
@@ -273,24 +259,36 @@ def promote(
         output.note("Nothing was changed.")
 
 
-def _open(run: str) -> RunDirectory:
-    from pathlib import Path
+def _target(
+    run: RunDirectory,
+    hub: Mapping[str, Optional[str]],
+    *,
+    repo_id: Optional[str],
+    revision: Optional[str] = None,
+    private: bool,
+) -> Target:
+    """Where a command publishes: to what its options name, else to where the run was published."""
+    from hfl_checkpoint._remote._address import BRANCH
+    from hfl_checkpoint._remote._queue import Target, UploadQueue
+    from hfl_core import ConfigError
 
-    from hfl_checkpoint._run import RunDirectory
-    from hfl_core import NotFoundError
-
-    if not Path(run).exists():
-        raise NotFoundError(
-            f"There is no directory {run!r}.",
-            hint="Pass the directory that was given to CheckpointManager.",
+    known = UploadQueue(run).read().target
+    if repo_id is None and known is None:
+        raise ConfigError(
+            f"{str(run.path)!r} was never published.", hint="Name a repository: --to me/digits"
         )
-    return RunDirectory(run)
+    target = known or Target("", BRANCH)
+    target = dataclasses.replace(
+        target,
+        repo_id=repo_id or target.repo_id,
+        revision=revision or target.revision,
+        private=private,
+    )
+    return _with(target, hub)
 
 
 def _with(target: Target, hub: Mapping[str, Optional[str]]) -> Target:
     """The same target, as far as the options do not say otherwise."""
-    import dataclasses
-
     return dataclasses.replace(
         target,
         endpoint=hub["endpoint"] or target.endpoint,

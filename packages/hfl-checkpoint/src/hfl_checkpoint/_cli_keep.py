@@ -53,8 +53,7 @@ def clean(run: str, keep: Optional[str], dry_run: bool, yes: bool, output: Outpu
     freed = human_bytes(_freed(plan))
     if not dry_run and not yes and plan.delete:
         _show(plan, output)
-        noun = "checkpoint" if len(plan.delete) == 1 else "checkpoints"
-        confirm(f"Delete {len(plan.delete)} {noun}?")
+        confirm(f"Delete {_counted(plan)}?")
     if not dry_run:
         with translated_os_errors(f"clean {run!r}"):
             done = _cleanup.clean(directory, policy)
@@ -131,8 +130,12 @@ def _freed(plan: CleanupPlan) -> int:
 def _outcome(plan: CleanupPlan, verb: str, freed: str) -> str:
     if not plan.delete:
         return "Nothing to delete."
-    noun = "checkpoint" if len(plan.delete) == 1 else "checkpoints"
-    return f"{verb} {len(plan.delete)} {noun}, {freed}."
+    return f"{verb} {_counted(plan)}, {freed}."
+
+
+def _counted(plan: CleanupPlan) -> str:
+    count = len(plan.delete)
+    return f"{count} {'checkpoint' if count == 1 else 'checkpoints'}"
 
 
 @click.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Mapping
+
 import click
 
 from hfl_checkpoint._cli_common import (
@@ -12,7 +14,6 @@ from hfl_checkpoint._cli_common import (
     short,
     show_rows,
     table_of,
-    which_of,
 )
 from hfl_core import get_logger
 from hfl_core.cli import Output, format_option, human_bytes
@@ -68,6 +69,7 @@ def show(run: str, which: str, output: Output) -> None:
       hfl checkpoint show runs/digits best:eval_loss
       hfl checkpoint show runs/digits 500 --format json
     """
+    from hfl_checkpoint._find import which_of
     from hfl_checkpoint._manifest import read_manifest
 
     found = open_catalog(run).find(which_of(which))
@@ -94,16 +96,20 @@ def show(run: str, which: str, output: Output) -> None:
         show={
             **SHOW,
             "unique_size": human_bytes,
-            "compression": lambda items: ", ".join(f"{name} {v}" for name, v in items.items() if v),
+            "compression": _pairs,
             "metrics": lambda items: ", ".join(f"{key} {short(v)}" for key, v in items.items()),
             "components": ", ".join,
-            "classes": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),
+            "classes": lambda items: _pairs({name: v for name, v in items.items() if v}),
             "files": lambda items: ", ".join(
                 f"{item['path']} ({human_bytes(item['size'])})" for item in items
             ),
-            "versions": lambda items: ", ".join(f"{name} {v}" for name, v in items.items()),
+            "versions": _pairs,
         },
     )
+
+
+def _pairs(items: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {text}" for name, text in items.items())
 
 
 COMMANDS = {"list": list_checkpoints, "show": show}

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence
 
+from hfl_checkpoint._find import metrics_of
+
 if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import Checkpoint
 
@@ -48,8 +50,7 @@ def courses(checkpoints: Sequence[Checkpoint]) -> List[Course]:
     Returns:
         A course per metric, by name.
     """
-    names = sorted({name for item in checkpoints for name in item.metrics})
-    return [_course(name, checkpoints) for name in names]
+    return [_course(name, checkpoints) for name in metrics_of(checkpoints)]
 
 
 def _course(metric: str, checkpoints: Sequence[Checkpoint]) -> Course:

@@ -20,7 +20,7 @@ PRETRAINED, PEFT, PART = "pretrained", "peft", "part"
 
 # Names become file names; a number at the end would look like a rank.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED = {"manifest", "metadata", "state"}
+RESERVED = {"manifest", "metadata", "state"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +75,11 @@ def kind_of(name: str, component: Any) -> str:
     Raises:
         ConfigError: The name cannot be a file's, or the object has no state.
     """
-    if not _NAME.fullmatch(name) or name in _RESERVED:
+    if not _NAME.fullmatch(name) or name in RESERVED:
         raise ConfigError(
             f"A component cannot be called {name!r}.",
             hint="Use letters, digits and underscores, and none of: "
-            + ", ".join(sorted(_RESERVED))
+            + ", ".join(sorted(RESERVED))
             + ".",
         )
     if isinstance(component, nn.Module):

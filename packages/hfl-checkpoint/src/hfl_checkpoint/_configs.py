@@ -48,7 +48,11 @@ def cleaned(text: str) -> str:
 
 def cleaned_document(document: Any) -> Any:
     """Like `cleaned`, for JSON that was parsed already."""
-    return _cleaned(document)
+    if isinstance(document, list):
+        return [cleaned_document(item) for item in document if not _is_private("", item)]
+    if not isinstance(document, dict):
+        return document
+    return dict(_cleaned_items(list(document.items())))
 
 
 def is_local(name: str) -> bool:
@@ -62,14 +66,6 @@ def is_local(name: str) -> bool:
     )
 
 
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value if not _is_private("", item)]
-    if not isinstance(value, dict):
-        return value
-    return dict(_cleaned_items(list(value.items())))
-
-
 def _cleaned_items(items: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
     found: List[Tuple[Any, Any]] = []
     for key, value in items:
@@ -77,7 +73,7 @@ def _cleaned_items(items: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
         if name == "auto_map" and isinstance(value, dict):
             found.append((key, _own_code(value)))
         elif not _is_private(name, value) and not _is_here(name):
-            found.append((key, _cleaned(value)))
+            found.append((key, cleaned_document(value)))
     return found
 
 

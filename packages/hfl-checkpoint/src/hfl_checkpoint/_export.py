@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Literal, Mapping
 
-from hfl_checkpoint._components import MODEL, PART, PEFT
+import torch
+from safetensors.torch import save_file
+
+from hfl_checkpoint._adapters import DEFAULT, WEIGHTS
+from hfl_checkpoint._arguments import asked_for
+from hfl_checkpoint._components import MODEL, PART, PEFT, PRETRAINED
+from hfl_checkpoint._pretrained import model_folder
 from hfl_checkpoint._reader import read_components
 from hfl_checkpoint._run import RunDirectory
 from hfl_checkpoint._select import selected
-from hfl_checkpoint.errors import MissingComponentError
 from hfl_core import ConfigError, ConflictError, Files, translated_os_errors
 
 if TYPE_CHECKING:
@@ -43,10 +48,20 @@ def export_checkpoint(
         The path of what was written.
 
     Raises:
+        ConfigError: There is no such form, or nothing that it could hold.
         ConflictError: There is something at `destination`.
         CheckpointNotFoundError: There is no such checkpoint.
         CheckpointDamagedError: It is damaged.
         MissingComponentError: It lacks a component of `only`.
+
+    Example:
+        >>> import os, tempfile
+        >>> from hfl_checkpoint import CheckpointManager
+        >>> run = tempfile.mkdtemp()
+        >>> saved = CheckpointManager(run, background=False).save(7, model=torch.nn.Linear(2, 1))
+        >>> path = export_checkpoint(run, "latest", os.path.join(tempfile.mkdtemp(), "model"))
+        >>> sorted(item.name for item in path.iterdir())
+        ['model.safetensors']
     """
     target = Path(destination)
     if form not in ("safetensors", "torch"):
@@ -60,7 +75,7 @@ def export_checkpoint(
         )
     with selected(RunDirectory(directory), which, strict=True) as selection:
         manifest, path = selection.manifest, selection.checkpoint.path
-        names = _names(selection.checkpoint.name, manifest, only)
+        names = asked_for(selection.checkpoint.name, manifest, only)
         with translated_os_errors(f"export to {str(target)!r}"):
             if form == "torch":
                 _write_torch(target, path, manifest, names, alone=only is not None)
@@ -69,19 +84,9 @@ def export_checkpoint(
     return target
 
 
-def _names(checkpoint: str, manifest: Manifest, only: Collection[str] | None) -> List[str]:
-    names = list(manifest.names) if only is None else list(only)
-    missing = [name for name in names if name not in manifest.names]
-    if missing:
-        raise MissingComponentError(checkpoint, missing=missing, available=manifest.names)
-    return names
-
-
 def _write_torch(
     target: Path, source: Path, manifest: Manifest, names: List[str], *, alone: bool
 ) -> None:
-    import torch
-
     states = {
         name: item.as_state_dict()
         for name, item in read_components(source, manifest, names).items()
@@ -98,8 +103,6 @@ def _write_torch(
 
 
 def _write_folder(target: Path, source: Path, manifest: Manifest, names: List[str]) -> None:
-    from safetensors.torch import save_file
-
     chosen = [
         name
         for name in manifest.components
@@ -135,7 +138,7 @@ def _write_folder(target: Path, source: Path, manifest: Manifest, names: List[st
 
 
 def _is_training(kind: str) -> bool:
-    return kind not in (MODEL, PEFT, PART, "pretrained")
+    return kind not in (MODEL, PEFT, PART, PRETRAINED)
 
 
 def _is_tensors(file: str) -> bool:
@@ -144,9 +147,6 @@ def _is_tensors(file: str) -> bool:
 
 def _tensor_files(name: str, saved: Saved) -> Dict[str, Mapping[str, Any]]:
     """The files of a component's tensors, by their path in the folder."""
-    from hfl_checkpoint._adapters import DEFAULT, WEIGHTS
-    from hfl_checkpoint._pretrained import model_folder
-
     folder = model_folder(name)
     if saved.kind == MODEL:
         return {f"{folder}model.safetensors": saved.state}
@@ -160,8 +160,6 @@ def _tensor_files(name: str, saved: Saved) -> Dict[str, Mapping[str, Any]]:
 
 def _separate(state: Mapping[str, Any]) -> Dict[str, Any]:
     """Tensors as the file format wants them: each with memory of its own; a tied one is written once."""
-    import torch
-
     found: Dict[str, Any] = {}
     seen: Dict[Any, str] = {}
     for key, value in state.items():

@@ -76,6 +76,11 @@ def find(
     )
 
 
+def which_of(text: str) -> str | int:
+    """Read how a text names one checkpoint: what looks like a number is a step."""
+    return int(text) if text.isdecimal() else text
+
+
 def metrics_of(checkpoints: Sequence[Checkpoint]) -> List[str]:
     """Name the metrics that any of the checkpoints has."""
     return sorted({name for item in checkpoints for name in item.metrics})

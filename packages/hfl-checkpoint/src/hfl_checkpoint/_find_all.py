@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING, Any, Iterable, List, Sequence
 
-from hfl_checkpoint._find import find
+from hfl_checkpoint._find import find, which_of
 from hfl_checkpoint.errors import CheckpointNotFoundError
 from hfl_core import ConfigError
 
@@ -55,8 +55,7 @@ def _matching(
 ) -> Iterable[Checkpoint]:
     span = _RANGE.fullmatch(text)
     if span is None and not set("*?[") & set(text):
-        which = int(text) if text.isdigit() else text
-        return [find(which, checkpoints, directory=directory, **more)]
+        return [find(which_of(text), checkpoints, directory=directory, **more)]
     if span is None:
         found = [
             item

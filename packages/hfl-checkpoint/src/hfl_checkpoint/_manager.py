@@ -11,7 +11,8 @@ from hfl_checkpoint._policies import tell
 from hfl_checkpoint._publishing import Publishing
 from hfl_checkpoint._remote._queue import Target
 from hfl_checkpoint._saving import Saving
-from hfl_checkpoint._shards import DEFAULT_SIZE, parse_size
+from hfl_checkpoint._shards import DEFAULT_SIZE
+from hfl_checkpoint._sizes import parse_size
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class CheckpointManager(Saving, Publishing):
         hub_keep: Which checkpoints the Hub is to hold; what it does not keep is retired, and freed by
             `reclaim`. None keeps what was published, and publishes what `keep` keeps.
         revision: The branch for them.
+        compression: ``"fast"``, ``"small"`` or None for all components, or component to one of them.
+            It needs ``hfl-checkpoint[compression]``; compressed tensors cannot be mapped into memory,
+            and `from_pretrained` does not see a compressed model.
         background: Write on another thread; the caller pays for a copy in memory. Errors come up at
             the next call of `step`, `save`, `wait` or `close`.
         when_busy: What happens when the save before is still being written: ``"wait"`` for it;
@@ -54,16 +58,13 @@ class CheckpointManager(Saving, Publishing):
             if it still waits by then. Coalescing holds two snapshots in memory instead of one.
             Whatever is not saved is logged, and listed in `skipped`.
         metadata: More to record in each checkpoint's ``metadata.json``: name to what JSON can hold.
-        compression: ``"fast"``, ``"small"`` or None for all components, or component to one of them.
-            It needs ``hfl-checkpoint[compression]``; compressed tensors cannot be mapped into memory,
-            and `from_pretrained` does not see a compressed model.
-        max_shard_size: Bytes of tensors in one file, or text such as ``"5GB"``; more of them are spread
-            over several files, as transformers does it.
         endpoint: The Hub's address; None for what hfl-auth finds.
         profile: The profile to act as; None for what hfl-auth finds.
         hub_private: What the repository has to be: True for private, False for public, None for either.
         hub_wait: Seconds for which `close`, and the end of the program, wait for what is not published
             yet. What is left then stays in the queue; ``hfl checkpoint push`` finishes it.
+        max_shard_size: Bytes of tensors in one file, or text such as ``"5GB"``; more of them are spread
+            over several files, as transformers does it.
         snapshot: With ``"lazy"``, parameters and the state of their optimizers are copied while the
             training goes on, and the next optimizer step waits for the rest. With ``"eager"``,
             everything is copied before `save` returns: for code that changes parameters between

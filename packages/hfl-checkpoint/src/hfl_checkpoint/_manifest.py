@@ -54,6 +54,14 @@ class ComponentEntry:
     files: Tuple[str, ...]
     compression: str | None = None
 
+    @property
+    def document(self) -> str | None:
+        """The path of its JSON; only a damaged manifest names none."""
+        return next(
+            (path for path in self.files if path.startswith("state/") and path.endswith(".json")),
+            None,
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
@@ -141,7 +149,20 @@ def read_manifest(directory: Path) -> Manifest:
         CheckpointDamagedError: It was changed, or is malformed.
         UnsupportedFormatError: It was written in a newer format, or needs a feature of a newer version.
     """
-    document = _canonical.load(directory / MANIFEST)
+    return _checked(_canonical.load(directory / MANIFEST), directory)
+
+
+def parse_manifest(data: bytes, directory: Path) -> Manifest:
+    """Like `read_manifest`, for a manifest that is not on this disk.
+
+    Args:
+        data: Its content.
+        directory: The checkpoint, for messages.
+    """
+    return _checked(_canonical.parse(data, directory / MANIFEST), directory)
+
+
+def _checked(document: Dict[str, Any], directory: Path) -> Manifest:
     try:
         unknown = sorted(set(map(str, document.get("needs", ()))) - _KNOWN_NEEDS)
         return _parse(document, str(directory / MANIFEST), unknown)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 # No module of a user's would have these names; `module` might be one, so it depends on the class.
-_WRAPPER_PARTS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+WRAPPER_PARTS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _PARALLEL = (DataParallel, DistributedDataParallel, AveragedModel)
 
 # How many updates went into an average; a plain model has no use for it.
@@ -28,7 +28,7 @@ def unwrap(module: nn.Module) -> nn.Module:
         if isinstance(module, _PARALLEL):
             module = module.module
             continue
-        for part in _WRAPPER_PARTS:
+        for part in WRAPPER_PARTS:
             inner = module._modules.get(part)
             if inner is not None:
                 module = inner
@@ -114,7 +114,7 @@ def matched(saved: Iterable[str], live: Iterable[str]) -> Dict[str, str]:
         if name in there:
             names[name] = name
             continue
-        bare = [part for part in name.split(".") if part not in _WRAPPER_PARTS]
+        bare = [part for part in name.split(".") if part not in WRAPPER_PARTS]
         candidates = [".".join(bare)]
         while "module" in bare:
             bare.remove("module")
@@ -151,4 +151,4 @@ def _strip(key: str, parallel: List[str]) -> str:
     for prefix in parallel:
         if key.startswith(prefix):
             key = prefix[: -len("module.")] + key[len(prefix) :]
-    return ".".join(part for part in key.split(".") if part not in _WRAPPER_PARTS)
+    return ".".join(part for part in key.split(".") if part not in WRAPPER_PARTS)

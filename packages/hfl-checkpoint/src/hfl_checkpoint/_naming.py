@@ -12,6 +12,9 @@ from typing import Any, Iterator, List, Mapping, Set
 
 from hfl_core import ConfigError
 
+DEFAULT_PATTERN = "step-{step:08d}"
+
+_HINT = f"The default is {DEFAULT_PATTERN!r}."
 _FIELDS = ("step", "epoch", "sequence", "run", "time")
 _METRIC = re.compile(r"metric\[([^\[\]{}]+)\]")
 
@@ -64,7 +67,7 @@ class Naming:
             raise ConfigError(
                 f"The naming pattern {pattern!r} uses {', '.join(unknown)}; there are "
                 f"{', '.join([*_FIELDS, 'metric[…]', *identifiers])}.",
-                hint=_example(),
+                hint=_HINT,
             )
         self._refuse_collisions()
 
@@ -113,7 +116,7 @@ class Naming:
             raise ConfigError(
                 f"The naming pattern {self.pattern!r} makes the name {name!r}, "
                 "which file systems do not all take.",
-                hint=_example(),
+                hint=_HINT,
             )
         return name
 
@@ -126,7 +129,7 @@ class Naming:
                 yield f"{{{form}}}" if form and "{" in form else field or "{}"
         except (TypeError, ValueError) as error:
             raise ConfigError(
-                f"The naming pattern {self.pattern!r} is malformed: {error}.", hint=_example()
+                f"The naming pattern {self.pattern!r} is malformed: {error}.", hint=_HINT
             ) from error
 
     def _check_identifiers(self, fields: Set[str]) -> None:
@@ -143,7 +146,7 @@ class Naming:
                 )
             if isinstance(value, bool) or not isinstance(value, (str, int)):
                 raise ConfigError(
-                    f"{name}={value!r} is neither a text nor a whole number.", hint=_example()
+                    f"{name}={value!r} is neither a text nor a whole number.", hint=_HINT
                 )
 
     def _refuse_collisions(self) -> None:
@@ -167,14 +170,13 @@ class Naming:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(
-                f"The naming pattern {self.pattern!r} is malformed: {error}.", hint=_example()
+                f"The naming pattern {self.pattern!r} is malformed: {error}.", hint=_HINT
             ) from error
         is_unique = len({name.casefold() for name in names}) == len(names)
         if not is_unique or any(one & other for one, other in itertools.combinations(mixed, 2)):
             raise ConfigError(
                 f"The naming pattern {self.pattern!r} can give two checkpoints the same name.",
-                hint="Put the whole step or sequence into it, apart from other numbers. "
-                + _example(),
+                hint="Put the whole step or sequence into it, apart from other numbers. " + _HINT,
             )
 
     def _try(
@@ -216,7 +218,3 @@ class _Metrics:
 class _Missing:
     def __format__(self, form: str) -> str:
         return "none"
-
-
-def _example() -> str:
-    return "The default is 'step-{step:08d}'."

@@ -7,6 +7,7 @@ Those that look at the time, at signals and at metrics are in `_policies_time`, 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Literal, Mapping, Protocol, Tuple, runtime_checkable
 
 from hfl_core import ConfigError
@@ -99,6 +100,17 @@ def is_urgent(reason: str) -> bool:
 def is_count(value: object) -> bool:
     """Whether a value is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number."""
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)  # type: ignore[arg-type]  # it is one
+
+
+def is_positive(value: object) -> bool:
+    """Whether a value is a finite number above 0."""
+    return is_number(value) and value > 0  # type: ignore[operator]  # it is a number
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Union
 
 from hfl_checkpoint._agreement import first_decides
-from hfl_checkpoint._policies import Joinable
+from hfl_checkpoint._policies import Joinable, is_number, is_positive
 from hfl_core import ConfigError, get_logger
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class EveryMinutes(Joinable):
     """
 
     def __init__(self, minutes: float, *, clock: Clock = time.monotonic) -> None:
-        if not _is_positive(minutes):
+        if not is_positive(minutes):
             raise ConfigError(
                 f"EveryMinutes({minutes!r}) makes no sense: it takes a number of minutes above 0.",
                 hint="EveryMinutes(30) saves every half hour.",
@@ -106,7 +105,7 @@ class BeforeDeadline(Joinable):
             seconds = (
                 deadline.total_seconds() if isinstance(deadline, datetime.timedelta) else deadline
             )
-            if not _is_number(seconds):
+            if not is_number(seconds):
                 raise ConfigError(
                     f"{deadline!r} is not a deadline.",
                     hint="Pass a datetime with a time zone, or the seconds that are left.",
@@ -117,7 +116,7 @@ class BeforeDeadline(Joinable):
                 f"The deadline passed {now - self._moment:.0f} s ago.",
                 hint="Pass a moment to come, or the seconds that are left.",
             )
-        if not _is_number(margin) or margin < 0:
+        if not is_number(margin) or margin < 0:
             raise ConfigError(
                 f"margin={margin!r} makes no sense: it is in seconds, 0 or more.",
                 hint="margin=120 leaves two minutes to spare.",
@@ -203,12 +202,3 @@ class BeforeDeadline(Joinable):
     def on_commit(self, seconds: float) -> None:
         """Learn how long a save takes."""
         self._slowest_save = max(self._slowest_save, seconds)
-
-
-def _is_number(value: Any) -> bool:
-    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, List
 
-from hfl_checkpoint._find import Which, find
-from hfl_checkpoint._manifest import MANIFEST, read_manifest
+from hfl_checkpoint._find import Which, find, which_of
+from hfl_checkpoint._manifest import MANIFEST, parse_manifest
 from hfl_checkpoint._remote._address import FOLDER, is_address, parse_address, resolve_address
 from hfl_checkpoint._remote._decide import Policies
 from hfl_checkpoint._remote._fetch import fetch, fetch_newest
-from hfl_checkpoint._remote._parts import manifest_identity
 from hfl_checkpoint._remote._promote import (
     Bundle,
     PromotionReport,
@@ -18,13 +17,13 @@ from hfl_checkpoint._remote._promote import (
     bundle_there,
     promote,
 )
-from hfl_checkpoint._remote._publish import Publisher, PublishReport
+from hfl_checkpoint._remote._publish import Publisher
 from hfl_checkpoint._remote._queue import Target, UploadQueue
 from hfl_checkpoint._remote._repository import Repository
-from hfl_checkpoint._remote._state import Published, RemoteState, parse_manifest, read_state
+from hfl_checkpoint._remote._state import Published, RemoteState, read_state
 from hfl_checkpoint._remote._worker import Worker
-from hfl_checkpoint._restoring import Restoring
-from hfl_checkpoint._verify import verify
+from hfl_checkpoint._restoring import Restoring, all_components
+from hfl_checkpoint._verify import require_intact, verify
 from hfl_checkpoint.errors import CheckpointDamagedError, CheckpointNotFoundError
 from hfl_core import ConfigError, NetworkError, NotFoundError, get_logger
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from hfl_checkpoint._checkpoint import Checkpoint, RestoreReport
     from hfl_checkpoint._protocol import TrainingStateLike
+    from hfl_checkpoint._remote._report import PublishReport
     from hfl_checkpoint._retention import KeepPolicy
     from hfl_repo import ReclaimReport, RepoManager
 
@@ -214,19 +214,12 @@ class Publishing(Restoring):
             other, state, wanted = self._look(which)
             if other.repo_id == repo.repo_id:
                 item = self._chosen(other, state, wanted)
-                data = repo.read(f"{FOLDER}/{item.name}/{MANIFEST}", state.tree.commit)
-                return bundle_there(state, item.name, parse_manifest(data, item.name))
+                folder = item.checkpoint.path
+                data = repo.read((folder / MANIFEST).as_posix(), state.tree.commit)
+                return bundle_there(state, item.name, parse_manifest(data, folder))
             checkpoint = self._fetched(other, state, wanted)
-        report = verify(checkpoint.path, "full")
-        if not report.ok:
-            raise CheckpointDamagedError(checkpoint.name, [str(item) for item in report.problems])
-        manifest = read_manifest(checkpoint.path)
-        state = read_state(repo, revision)
-        identity = manifest_identity(checkpoint.path)
-        for published in state.published:
-            if published.manifest == identity:
-                return bundle_there(state, published.name, manifest)
-        return bundle_here(checkpoint.path, manifest)
+        require_intact(checkpoint.path)
+        return bundle_here(checkpoint.path, read_state(repo, revision))
 
     def reclaim(self, plan_only: bool = True, *, confirm: str | None = None) -> ReclaimReport:
         """Free the storage of what was retired from the branch on the Hub.
@@ -272,13 +265,13 @@ class Publishing(Restoring):
         """
         if self._target is None:
             return super().resume(state, **components)
+        everything = all_components(state, components)
         self._require_open()
         self.wait()
         remote, warnings = self._remote_for_resume()
         quarantined: List[str] = []
         if remote is not None:
             warnings += self._bring_newer(remote)
-        everything = {**(state.components() if state is not None else {}), **components}
         report: RestoreReport | None = None
         try:
             try:
@@ -373,8 +366,7 @@ class Publishing(Restoring):
         text = str(which)
         repo = self._repo_at(parse_address(text).repo_id)
         revision, wanted = resolve_address(text, repo)
-        number = int(wanted) if wanted.isdigit() else wanted
-        return repo, read_state(repo, revision), number
+        return repo, read_state(repo, revision), which_of(wanted)
 
     def _repo_at(self, repo_id: str) -> RepoManager:
         return Repository(dataclasses.replace(self._elsewhere, repo_id=repo_id)).manager

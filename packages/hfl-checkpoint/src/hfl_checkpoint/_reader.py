@@ -127,8 +127,8 @@ def _read(
         for path in entry.files:
             if path.endswith(".safetensors"):
                 stored.update(read_tensors(directory / path))
-            elif path.startswith("state/") and path.endswith(".json"):
-                document = json.loads((directory / path).read_bytes())
+        if entry.document is not None:
+            document = json.loads((directory / entry.document).read_bytes())
         stored.update(_decompressed(directory, document, content_sizes))
         if map_location is not None:
             stored = {key: value.to(map_location) for key, value in stored.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection, Dict
+from typing import TYPE_CHECKING, Any, Collection, Dict, Mapping
 
 from hfl_checkpoint import _arguments
 from hfl_checkpoint._checkpoint import RestoreReport
@@ -12,7 +12,7 @@ from hfl_checkpoint._reader import read_components
 from hfl_checkpoint._restore import restore_components
 from hfl_checkpoint._select import selected
 from hfl_checkpoint._session import Line, Session
-from hfl_checkpoint.errors import CheckpointNotFoundError, MissingComponentError
+from hfl_checkpoint.errors import CheckpointNotFoundError
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -50,17 +50,19 @@ class Restoring(Session):
             CheckpointNotFoundError: There is no such checkpoint.
             CheckpointDamagedError: It is damaged.
             MissingComponentError: It lacks a component of `only`.
+
+        Example:
+            >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
+            >>> checkpoints = CheckpointManager(tempfile.mkdtemp(), background=False)
+            >>> saved = checkpoints.save(10, counters={"seen": 320})
+            >>> checkpoints.load("latest", only=["counters"])
+            {'counters': {'seen': 320}}
         """
         self.wait()
         which = self._arrive(which)
         with selected(self._run, which, strict=False) as selection:
-            available = list(selection.manifest.names)
-            names = available if only is None else list(only)
-            absent = [name for name in names if name not in available]
-            if absent:
-                raise MissingComponentError(
-                    selection.checkpoint.name, missing=absent, available=available
-                )
+            names = _arguments.asked_for(selection.checkpoint.name, selection.manifest, only)
             saved = read_components(
                 selection.checkpoint.path, selection.manifest, names, map_location=map_location
             )
@@ -96,6 +98,16 @@ class Restoring(Session):
             CheckpointDamagedError: It is damaged, or all are.
             MissingComponentError: A component is not in it, and was not allowed to be missing.
             StateMismatchError: A saved state does not fit its live object; none was touched.
+
+        Example:
+            >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
+            >>> checkpoints = CheckpointManager(tempfile.mkdtemp(), background=False)
+            >>> saved = checkpoints.save(10, counters={"seen": 320})
+            >>> counters = {"seen": 0}
+            >>> report = checkpoints.restore(saved.name, counters=counters)
+            >>> report.restored, counters
+            (('counters',), {'seen': 320})
         """
         self._require_open()
         self.wait()
@@ -142,11 +154,28 @@ class Restoring(Session):
         Raises:
             CheckpointDamagedError: There are checkpoints, and all are damaged.
             HflError: As for `restore`.
+
+        Example:
+            >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
+            >>> print(CheckpointManager(tempfile.mkdtemp()).resume(counters={"seen": 0}))
+            None
         """
-        if state is not None:
-            _arguments.require_state(state, "resume")
-        everything = {**(state.components() if state is not None else {}), **components}
         try:
-            return self.restore("latest", **everything)
+            return self.restore("latest", **all_components(state, components))
         except CheckpointNotFoundError:
             return None
+
+
+def all_components(
+    state: TrainingStateLike | None, components: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """Join what `resume` is given: a training state's components, and those that are named.
+
+    Raises:
+        ConfigError: The state is none.
+    """
+    if state is None:
+        return dict(components)
+    _arguments.require_state(state, "resume")
+    return {**state.components(), **components}

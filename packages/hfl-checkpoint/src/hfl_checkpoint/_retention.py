@@ -99,7 +99,12 @@ class KeepBoth(Joinable):
 
 @dataclasses.dataclass(frozen=True)
 class KeepAll(Joinable):
-    """Keeps everything."""
+    """Keeps everything.
+
+    Example:
+        >>> KeepAll()
+        KeepAll()
+    """
 
     def select(self, checkpoints: Sequence[Checkpoint]) -> Mapping[str, str]:
         """Choose all."""
@@ -115,6 +120,10 @@ class KeepLast(Joinable):
 
     Raises:
         ConfigError: `n` is not a positive integer.
+
+    Example:
+        >>> KeepLast(3) & KeepEvery(steps=1000)
+        KeepBoth(policies=(KeepLast(n=3), KeepEvery(steps=1000)))
     """
 
     n: int
@@ -145,7 +154,11 @@ class KeepBest(Joinable):
         mode: Whether ``"min"`` or ``"max"`` is best. Of equal values the older one is.
 
     Raises:
-        ConfigError: `n` or `mode` makes no sense.
+        ConfigError: `metric`, `n` or `mode` makes no sense.
+
+    Example:
+        >>> KeepBest("eval_loss") | KeepLast(3)
+        KeepAny(policies=(KeepBest(metric='eval_loss', n=1, mode='min'), KeepLast(n=3)))
     """
 
     metric: str

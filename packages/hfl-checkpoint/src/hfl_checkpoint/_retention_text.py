@@ -20,16 +20,12 @@ from hfl_checkpoint._retention import (
     KeepPolicy,
 )
 from hfl_checkpoint._retention_within import KeepWithin
+from hfl_checkpoint._sizes import UNITS
 from hfl_core import ConfigError
 
 _HINT = "For example: last:3 | best:eval_loss:2:min | every:10000 | within:24h | within:200GB"
 
 _HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0, "w": 168.0}
-_BYTES = {
-    "B": 1,
-    **{f"{prefix}B": 1000**power for power, prefix in enumerate("KMGTP", start=1)},
-    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGTP", start=1)},
-}
 
 
 def keep_from(text: str) -> KeepPolicy:
@@ -143,9 +139,9 @@ def _within(rest: str) -> KeepPolicy:
     number, unit = found.groups()
     if unit in _HOURS:
         return KeepWithin(hours=float(number) * _HOURS[unit])
-    if unit in _BYTES:
-        return KeepWithin(bytes=int(float(number) * _BYTES[unit]))
-    raise ConfigError(f"There is no unit {unit!r}; there are {', '.join([*_HOURS, *_BYTES])}.")
+    if unit in UNITS:
+        return KeepWithin(bytes=int(float(number) * UNITS[unit]))
+    raise ConfigError(f"There is no unit {unit!r}; there are {', '.join([*_HOURS, *UNITS])}.")
 
 
 _KINDS: Dict[str, Callable[[str], KeepPolicy]] = {

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import math
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Set
 
-from hfl_checkpoint._policies import is_count
+from hfl_checkpoint._policies import is_count, is_positive
 from hfl_checkpoint._retention import Joinable
 from hfl_checkpoint._usage import FileId, new_bytes
 from hfl_core import ConfigError
@@ -44,7 +43,7 @@ class KeepWithin(Joinable):
                 "KeepWithin needs either hours or bytes.",
                 hint="KeepWithin(hours=24) & KeepWithin(bytes=200 * 10**9) keeps what is within both.",
             )
-        if hours is not None and not _is_positive(hours):
+        if hours is not None and not is_positive(hours):
             raise ConfigError(
                 f"KeepWithin(hours={hours!r}) makes no sense: it takes a number above 0.",
                 hint="KeepWithin(hours=24) keeps the last day of the run.",
@@ -105,8 +104,3 @@ def _age(hours: float | None) -> datetime.timedelta:
         return datetime.timedelta(hours=hours or 0.0)
     except OverflowError:
         return datetime.timedelta(days=36_500)
-
-
-def _is_positive(value: Any) -> bool:
-    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_real and 0 < value < math.inf

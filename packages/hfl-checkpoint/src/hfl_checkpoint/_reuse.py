@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
 from hfl_checkpoint._compression import Packing
 from hfl_checkpoint._manifest import FileEntry, Manifest, read_manifest
-from hfl_checkpoint._tensors import bytes_of, file_order, header_of
+from hfl_checkpoint._tensors import byte_size, bytes_of, file_order, header_of
 from hfl_core import HflError, get_logger, new_digest
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class TensorFile:
         if self.packing is not None or level is not None:
             return self.packing is not None and self.packing.describes(stored, level)
         _, header = header_of(stored)
-        if self.entry.size != len(header) + sum(
-            t.numel() * t.element_size() for t in stored.values()
-        ):
+        if self.entry.size != len(header) + sum(map(byte_size, stored.values())):
             return False
         with self.path.open("rb") as file:
             return file.read(len(header)) == header
@@ -130,9 +128,9 @@ class Previous:
 
     def _files(self, component: str) -> List[TensorFile]:
         entry = self._manifest.components.get(component)
-        if entry is None:
+        if entry is None or entry.document is None:
             return []
-        document = self._document(component, entry.files)
+        document = self._document(component, entry.document)
         packings = document.get("compressed", {})
         return [
             TensorFile(
@@ -145,9 +143,8 @@ class Previous:
             if path.endswith(".safetensors") or path in packings
         ]
 
-    def _document(self, component: str, paths: Sequence[str]) -> Mapping[str, Any]:
+    def _document(self, component: str, path: str) -> Mapping[str, Any]:
         if component not in self._documents:
-            (path,) = (p for p in paths if p.startswith("state/") and p.endswith(".json"))
             self._documents[component] = json.loads((self._directory / path).read_bytes())
         return self._documents[component]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Literal, Mapping, Tuple
 from hfl_checkpoint import _arguments, _cleanup, _endings
 from hfl_checkpoint._arena import Arena
 from hfl_checkpoint._components import capture
+from hfl_checkpoint._find import metrics_of
 from hfl_checkpoint._lazy import Deferrable
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
@@ -18,7 +19,7 @@ from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._reuse import Previous
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._snapshot import Snapshot
-from hfl_checkpoint._space import Room, WhenFull, size_of
+from hfl_checkpoint._space import Room, WhenFull
 from hfl_checkpoint._votes import absent_metrics
 from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
 from hfl_checkpoint.errors import CheckpointExistsError, SnapshotChangedError
@@ -105,6 +106,7 @@ class Saving(Session):
 
         Example:
             >>> import tempfile
+            >>> from hfl_checkpoint import CheckpointManager
             >>> checkpoints = CheckpointManager(tempfile.mkdtemp(), background=False)
             >>> checkpoints.save(10, metrics={"loss": 0.5}, counters={"seen": 320}).metrics
             {'loss': 0.5}
@@ -126,7 +128,7 @@ class Saving(Session):
         if self._when_busy == "coalesce" and self._saver is not None:
             self._saver.raise_error()
         else:
-            self.wait()
+            self._wait_my_turn(step)
         self._refuse_twice(step)
         for name in self._storage.unknown(components):
             self._warn_once(
@@ -153,6 +155,18 @@ class Saving(Session):
             if self._saver is None:
                 return self._commit(run_id, draft)
             return self._begin(self._saver, run_id, draft, components)
+
+    def _wait_my_turn(self, step: int) -> None:
+        is_late = self._saver is not None and self._saver.is_busy
+        begin = time.monotonic()
+        self.wait()
+        if is_late:
+            self._warn_once(
+                "saving takes longer than the training between two saves, which waits for it; save "
+                "less often, or pass when_busy='skip' or 'coalesce'"
+            )
+            seconds = time.monotonic() - begin
+            _log.info("step %d waited %.1f s for the save before it", step, seconds)
 
     def _describe(self) -> str:
         # Once: what runs is what was there when the run began, and asking takes longer than the snapshot.
@@ -190,9 +204,8 @@ class Saving(Session):
                 try:
                     snapshot.finish()
                 except SnapshotChangedError:
-                    self._is_lazy = (
-                        False  # once is enough to know that this program is not made for it
-                    )
+                    # Once is enough to know that this program is not made for it.
+                    self._is_lazy = False
                     raise
                 return self._commit(run_id, draft.with_copies(snapshot.packed))
             finally:
@@ -264,7 +277,7 @@ class Saving(Session):
         return saved
 
     def _raise_error(self) -> None:
-        """Raise what went wrong with a save; one that a policy asked for and that can be made up for is."""
+        """Raise what went wrong with a save, unless this step can make up for it."""
         if self._saver is None:
             return
         try:
@@ -287,6 +300,10 @@ class Saving(Session):
 
         Returns:
             For each checkpoint what happens to it, and why.
+
+        Raises:
+            HflError: What went wrong with the save under way.
+            PermissionDeniedError: The directory cannot be written.
         """
         self.wait()
         if dry_run:
@@ -303,7 +320,7 @@ class Saving(Session):
         checkpoints = self._run.scan().checkpoints
         if len(checkpoints) < 2:  # before there is a choice, a metric may well be on its way
             return
-        known = sorted({name for checkpoint in checkpoints for name in checkpoint.metrics})
+        known = metrics_of(checkpoints)
         for metric in absent_metrics(self._keep, checkpoints):
             self._warn_once(
                 f"none of the {len(checkpoints)} checkpoints has the metric {metric!r}, by which the best "
@@ -327,12 +344,11 @@ class Saving(Session):
     def _commit(self, run_id: str, draft: Draft) -> Checkpoint:
         began = time.monotonic()
         parent, previous = self._line.parent, draft.previous
-        if (
-            previous is None or previous.name != parent
-        ):  # others were committed before its turn came
+        # Others may have been committed before its turn came.
+        if previous is None or previous.name != parent:
             previous = self._previous_files()
         draft = dataclasses.replace(draft, parent=parent, previous=previous)
-        self._room.look_ahead(size_of(draft), run_id)
+        self._room.look_ahead(draft.size, run_id)
         checkpoint = self._room.make(
             lambda: write_checkpoint(self._run, run_id, self._naming, draft), draft, run_id
         )

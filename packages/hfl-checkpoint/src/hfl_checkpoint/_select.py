@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Iterator, List, Tuple
 from hfl_checkpoint._checkpoint import Checkpoint
 from hfl_checkpoint._find import Which, find
 from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
-from hfl_checkpoint._verify import verify
+from hfl_checkpoint._verify import require_intact
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import get_logger
 
@@ -82,7 +82,7 @@ def _select(
         leases.enter_context(run.reading(checkpoint))
         if not _is_there(checkpoint):
             return None
-        _require_intact(checkpoint)
+        require_intact(checkpoint.path)
         return Selection(checkpoint, read_manifest(checkpoint.path))
     for _, newer in scan.newer:  # one of them may be the latest
         raise newer
@@ -95,7 +95,7 @@ def _select(
             if not _is_there(checkpoint):
                 return None
             try:
-                _require_intact(checkpoint)
+                require_intact(checkpoint.path)
             except CheckpointDamagedError as error:
                 damaged.append((checkpoint.path, error))
                 continue
@@ -111,12 +111,6 @@ def _select(
 
 def _is_there(checkpoint: Checkpoint) -> bool:
     return (checkpoint.path / MANIFEST).exists()
-
-
-def _require_intact(checkpoint: Checkpoint) -> None:
-    report = verify(checkpoint.path, "full")
-    if not report.ok:
-        raise CheckpointDamagedError(checkpoint.name, [str(item) for item in report.problems])
 
 
 def _set_aside(run: RunDirectory, path: Path, error: CheckpointDamagedError) -> str:

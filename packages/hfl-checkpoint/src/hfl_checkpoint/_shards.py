@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from typing import TYPE_CHECKING, Collection, Dict, FrozenSet, List, Mapping, Sequence, Tuple
 
 from hfl_checkpoint._tensors import Packed, byte_size
-from hfl_core import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -21,13 +19,6 @@ if TYPE_CHECKING:
 
 # As in transformers.
 DEFAULT_SIZE = "5GB"
-
-_UNITS = {
-    "": 1,
-    **{f"{prefix}B": 1000**power for power, prefix in enumerate(("", "K", "M", "G", "T"))},
-    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", start=1)},
-}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?B?)\s*", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,35 +38,6 @@ class Shard:
     is_frozen: bool = False
     level: str | None = None
     same_as: TensorFile | None = None
-
-
-def parse_size(size: object, *, name: str = "max_shard_size") -> int:
-    """Read a number of bytes, or text such as ``"5GB"`` or ``"512MiB"``.
-
-    Args:
-        size: The size.
-        name: What it is called in an error.
-
-    Raises:
-        ConfigError: It is not a size, or not positive.
-
-    Example:
-        >>> parse_size("1.5 GB"), parse_size("4KiB")
-        (1500000000, 4096)
-    """
-    found = 0
-    if isinstance(size, str):
-        match = _SIZE.fullmatch(size)
-        units = {unit.lower(): factor for unit, factor in _UNITS.items()}
-        if match and match[2].lower() in units:
-            found = int(float(match[1]) * units[match[2].lower()])
-    elif isinstance(size, int) and not isinstance(size, bool):
-        found = size
-    if found <= 0:
-        raise ConfigError(
-            f"{name}={size!r} is not a size.", hint="Pass bytes, or text such as '5GB' or '512MiB'."
-        )
-    return found
 
 
 def plan_shards(

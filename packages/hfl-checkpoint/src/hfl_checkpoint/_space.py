@@ -188,14 +188,5 @@ def _upcoming(draft: Draft, run_id: str, run: RunDirectory) -> Checkpoint:
         path=run.path / ".upcoming",
         pinned=False,
         labels=(),
-        size=size_of(draft),
-    )
-
-
-def size_of(draft: Draft) -> int:
-    """Bytes of the tensors that a save writes."""
-    return sum(
-        tensor.numel() * tensor.element_size()
-        for packed in draft.changeable.values()
-        for tensor in packed.stored.values()
+        size=draft.size,
     )

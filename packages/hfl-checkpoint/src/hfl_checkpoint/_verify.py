@@ -45,6 +45,17 @@ def verify(directory: Path, level: Level = "full") -> VerifyReport:
         return _verify(directory, level)
 
 
+def require_intact(directory: Path) -> None:
+    """Verify a checkpoint in full.
+
+    Raises:
+        CheckpointDamagedError: It is damaged.
+    """
+    report = verify(directory, "full")
+    if not report.ok:
+        raise CheckpointDamagedError(directory.name, [str(item) for item in report.problems])
+
+
 def _verify(directory: Path, level: Level) -> VerifyReport:
     try:
         manifest = read_manifest(directory)
@@ -74,7 +85,7 @@ def _check(directory: Path, entry: FileEntry, level: Level) -> List[Problem]:
         if level == "full" and digest_file(path) != entry.xxh3:
             return _locate(directory, entry)
         if path.suffix == ".safetensors":
-            _read_header(path)
+            read_header(path)
     except OSError as error:
         if error.errno not in _DAMAGE:
             raise
@@ -121,7 +132,7 @@ def _recorded(directory: Path, file: str) -> Iterator[Tuple[str, int, int, str]]
             yield entry["key"], position, end, entry["xxh3"]
             position = end
         return
-    header, start = _read_header(directory / file)
+    header, start = read_header(directory / file)
     for key, entry in header.items():
         if key in document["digests"]:
             begin, end = entry["data_offsets"]
@@ -130,15 +141,13 @@ def _recorded(directory: Path, file: str) -> Iterator[Tuple[str, int, int, str]]
 
 def _document(directory: Path, file: str) -> Mapping[str, Any]:
     for component in read_manifest(directory).components.values():
-        if file in component.files:
-            for path in component.files:
-                if path.endswith(".json") and path.startswith("state/"):
-                    document: Dict[str, Any] = json.loads((directory / path).read_bytes())
-                    return document
+        if file in component.files and component.document is not None:
+            document: Dict[str, Any] = json.loads((directory / component.document).read_bytes())
+            return document
     return {"digests": {}}
 
 
-def _read_header(path: Path) -> Tuple[Dict[str, Any], int]:
+def read_header(path: Path) -> Tuple[Dict[str, Any], int]:
     """Read the header of a safetensors file: its entries, and where the data begins."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -146,6 +155,5 @@ def _read_header(path: Path) -> Tuple[Dict[str, Any], int]:
             raise ValueError("its header is longer than the file")
         header = json.loads(file.read(length))
     if not isinstance(header, dict):
-        # A damaged file is a bad value, not a caller's type error.
-        raise ValueError("its header is not a JSON object")  # noqa: TRY004
+        raise ValueError("its header is not a JSON object")  # noqa: TRY004  # a damaged file
     return header, 8 + length

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from hfl_checkpoint._checkpoint import Vote
+from hfl_checkpoint._find import metrics_of
 from hfl_checkpoint._retention import KeepAny, KeepBest, KeepBoth
 from hfl_core import ConfigError
 
 if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import Checkpoint
-    from hfl_checkpoint._retention import KeepPolicy
+    from hfl_checkpoint._find import metrics_of
+from hfl_checkpoint._retention import KeepPolicy
 
 
 def poll(
@@ -36,7 +38,7 @@ def poll(
 
 def absent_metrics(policy: KeepPolicy, checkpoints: Sequence[Checkpoint]) -> List[str]:
     """Name the metrics by which a policy ranks, and which none of the checkpoints has."""
-    known = {name for checkpoint in checkpoints for name in checkpoint.metrics}
+    known = metrics_of(checkpoints)
     return [
         leaf.metric
         for leaf in _leaves(policy)

@@ -7,14 +7,11 @@ rename into place          never over something that exists; then the parent dir
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
-import secrets
-from pathlib import Path, PurePosixPath
-from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Set, Tuple
 
-from hfl_checkpoint import _lease
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._cleanup import sweep
 from hfl_checkpoint._component_files import Storage, write_bytes, write_component
@@ -25,8 +22,14 @@ from hfl_checkpoint._provenance import library_versions
 from hfl_checkpoint._reuse import Previous, recognise
 from hfl_checkpoint._run import RunDirectory
 from hfl_checkpoint._shards import Shard
+from hfl_checkpoint._staging import free_name, staged
 from hfl_checkpoint._tensors import Packed, byte_size, pack
-from hfl_core import Files, get_logger, require_free_space, translated_os_errors
+from hfl_core import get_logger, require_free_space, translated_os_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfl_core import Files
 
 # What JSON files, manifest and directories may take beside the tensors.
 _MARGIN_BYTES = 1 << 20
@@ -78,6 +81,15 @@ class Draft:
             for name, packed in self.tensors.items()
         }
 
+    @property
+    def size(self) -> int:
+        """Bytes of the tensors that are going to be written."""
+        return sum(
+            byte_size(tensor)
+            for packed in self.changeable.values()
+            for tensor in packed.stored.values()
+        )
+
     def with_copies(self, copies: Mapping[str, Packed]) -> Draft:
         """The same draft with copies instead of live tensors, where there are copies."""
         tensors = {
@@ -126,7 +138,7 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
     with translated_os_errors(f"save step {draft.step} in {str(run.path)!r}"):
         sweep(run)  # first: what a save that was killed left may be what fills the disk
         _require_room(run, draft)
-        with _staged(run, draft) as stage:
+        with staged(run, f"step-{draft.step}") as stage:
             entries, components = _write_files(run.files, stage, draft)
             with run.lock():
                 sequence = run.next_sequence(run_id)
@@ -137,7 +149,9 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
                     run=run_id,
                     metrics=draft.metrics,
                 )
-                name = _free_name(run, wanted)
+                name = free_name(run, wanted)
+                if name != wanted:
+                    _log.warning("%s exists already; the new checkpoint is called %s", wanted, name)
                 manifest = dataclasses.replace(
                     _manifest(run_id, sequence, draft, entries, components), name=name
                 )
@@ -150,30 +164,8 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
 
 def _require_room(run: RunDirectory, draft: Draft) -> None:
     # Compressed or not: nobody knows beforehand how much smaller it gets.
-    required = _MARGIN_BYTES + sum(
-        byte_size(tensor)
-        for packed in draft.changeable.values()
-        for tensor in packed.stored.values()
-    )
+    required = _MARGIN_BYTES + draft.size
     require_free_space(run.path, required, purpose=f"a checkpoint of step {draft.step}")
-
-
-@contextlib.contextmanager
-def _staged(run: RunDirectory, draft: Draft) -> Iterator[Path]:
-    stage = run.staging / f"step-{draft.step}-{secrets.token_hex(6)}"
-    lease = stage.with_name(f"{stage.name}.lease")
-    try:
-        _lease.take(run.files, lease)
-        run.files.make_directory(stage)
-        yield stage
-    except BaseException:
-        with contextlib.suppress(OSError):
-            if stage.exists():
-                Files().remove_tree(stage)
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            lease.unlink(missing_ok=True)
 
 
 def _write_files(
@@ -212,17 +204,6 @@ def _folders(components: Sequence[Captured]) -> List[str]:
         paths = [item.tensors, *item.files]
         found.update(parent for path in paths for parent in PurePosixPath(path).parents)
     return sorted(str(folder) for folder in found if folder.parts)
-
-
-def _free_name(run: RunDirectory, wanted: str) -> str:
-    """A name that nothing has: another run, or an abandoned line of this one, may have taken it."""
-    name, attempt = wanted, 1
-    while (run.path / name).exists():
-        attempt += 1
-        name = f"{wanted}-{attempt}"
-    if name != wanted:
-        _log.warning("%s exists already; the new checkpoint is called %s", wanted, name)
-    return name
 
 
 def _manifest(

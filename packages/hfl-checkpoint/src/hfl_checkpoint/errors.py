@@ -166,13 +166,21 @@ class MissingComponentError(CheckpointError, IncompatibleStateError):
         name: The checkpoint's name.
         missing: The components that it lacks.
         available: The components that it has.
+        hint: What to do about it.
     """
 
-    def __init__(self, name: str, *, missing: Sequence[str], available: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        missing: Sequence[str],
+        available: Sequence[str],
+        hint: str | None = None,
+    ) -> None:
         wanted = ", ".join(repr(item) for item in missing)
         super().__init__(
             f"Checkpoint {name!r} has no {wanted}; it has {', '.join(available) or 'no components'}.",
-            hint=f"If going on without is right, pass allow_missing={set(missing)!r}.",
+            hint=hint or f"If going on without is right, pass allow_missing={set(missing)!r}.",
         )
         self.name = name
         self.missing = tuple(missing)

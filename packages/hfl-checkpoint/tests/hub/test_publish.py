@@ -163,7 +163,7 @@ def test_a_name_that_is_none_is_refused_at_once(run_path) -> None:
     with pytest.raises(ValidationError):
         CheckpointManager(run_path, hub="datasets/ann/run")
     with pytest.raises(ConfigError, match="hub_keep"):
-        CheckpointManager(run_path, hub="ann/run", hub_keep=KeepLast)  # type: ignore[arg-type]
+        CheckpointManager(run_path, hub="ann/run", hub_keep=KeepLast)  # type: ignore[arg-type]  # refused when it runs
     with pytest.raises(ConfigError, match="no repository"):
         CheckpointManager(run_path, hub_keep=KeepLast(1))
     with pytest.raises(ConfigError, match="hub_wait"):

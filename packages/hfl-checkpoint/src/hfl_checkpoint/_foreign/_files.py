@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from torch import nn
 
+from hfl_checkpoint._components import RESERVED
 from hfl_checkpoint._foreign import _pickles, _plain
 from hfl_checkpoint._foreign._result import Draft
 from hfl_core import ConfigError
@@ -106,4 +107,4 @@ def _identifier(key: str) -> str:
     """A component's name that is close to a key."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", str(key)) or "extra"
     name = f"_{name}" if name[0].isdigit() else name
-    return f"{name}_" if name in ("manifest", "metadata", "state") else name
+    return f"{name}_" if name in RESERVED else name

@@ -79,9 +79,8 @@ def _read_with(path: Path, stand_ins: Dict[str, type]) -> Any:
     for _ in range(_MOST_UNKNOWN):
         try:
             with _allowing(list(stand_ins.values())), warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # of other releases' pickles, which are read or refused
+                # Of other releases' pickles, which are read or refused.
+                warnings.simplefilter("ignore")
                 return torch.load(str(path), map_location="cpu", weights_only=True)
         except Exception as error:
             unknown = _NOT_ALLOWED.search(str(error))

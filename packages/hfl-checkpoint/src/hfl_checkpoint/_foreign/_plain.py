@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping
 
 import torch
 
-from hfl_checkpoint import _configs
+from hfl_checkpoint import _configs, _modules
 from hfl_checkpoint._foreign import _pickles
 from hfl_checkpoint._foreign._result import Draft
 from hfl_checkpoint._tensors import read_tensors
@@ -31,8 +31,6 @@ _BESIDE = (
     "preprocessor_config.json",
     "processor_config.json",
 )
-
-_WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
 
 def read_safetensors(path: Path) -> Draft:
@@ -101,7 +99,8 @@ def canonical(state: Mapping[str, Any]) -> Any:
     ``module.`` is one when every name begins with it: the whole model was wrapped in DDP.
     """
     names = {
-        key: ".".join(part for part in key.split(".") if part not in _WRAPPERS) for key in state
+        key: ".".join(part for part in key.split(".") if part not in _modules.WRAPPER_PARTS)
+        for key in state
     }
     while names and all(name.startswith("module.") for name in names.values()):
         names = {key: name[len("module.") :] for key, name in names.items()}

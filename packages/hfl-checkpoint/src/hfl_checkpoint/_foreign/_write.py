@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 from hfl_checkpoint import _codec, _configs, _optimizers, _pretrained
 from hfl_checkpoint._component_files import Storage
 from hfl_checkpoint._components import MAPPING, MODEL, OPTIMIZER, Captured
-from hfl_checkpoint._naming import Naming
+from hfl_checkpoint._naming import DEFAULT_PATTERN, Naming
 from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._run import RunDirectory
-from hfl_checkpoint._shards import DEFAULT_SIZE, parse_size
+from hfl_checkpoint._shards import DEFAULT_SIZE
+from hfl_checkpoint._sizes import parse_size
 from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
 from hfl_checkpoint.errors import UnknownTypeError
 from hfl_core import ConfigError, ConflictError, get_logger, translated_os_errors
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from hfl_checkpoint._checkpoint import Checkpoint
     from hfl_checkpoint._foreign._result import ImportedCheckpoint
-
-_NAMING = "step-{step:08d}"
 
 _log = get_logger(__name__)
 
@@ -58,8 +57,8 @@ def write(
     )
     run.create()
     with translated_os_errors(f"begin a run in {str(run.path)!r}"):
-        run_id = run.begin(_NAMING)
-    return write_checkpoint(run, run_id, Naming(_NAMING), draft)
+        run_id = run.begin(DEFAULT_PATTERN)
+    return write_checkpoint(run, run_id, Naming(DEFAULT_PATTERN), draft)
 
 
 def _captured(imported: ImportedCheckpoint) -> List[Captured]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List
+from typing import TYPE_CHECKING, List
 
-from hfl_checkpoint import _lease
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._manifest import MANIFEST, read_manifest
 from hfl_checkpoint._remote._address import FOLDER
+from hfl_checkpoint._staging import free_name, staged
 from hfl_checkpoint._verify import verify
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import IntegrityError, NotFoundError, get_logger, translated_os_errors
@@ -53,7 +51,7 @@ def fetch(
         if present is not None:
             return present
         run.create()
-        with _staged(run, item.name) as stage:
+        with staged(run, item.name) as stage:
             _download(repo, state, item, stage)
             report = verify(stage, "full")
             if not report.ok:
@@ -69,10 +67,7 @@ def fetch(
             run.files.sync_directory(stage)
             run.go_on(manifest.run_id, naming)
             with run.lock():
-                name, attempt = item.name, 1
-                while (run.path / name).exists():
-                    attempt += 1
-                    name = f"{item.name}-{attempt}"
+                name = free_name(run, item.name)
                 run.files.move(stage, run.path / name)
     _log.info("fetched %s from %s", item.name, repo.repo_id)
     return describe(run.path / name, manifest, None)
@@ -119,22 +114,6 @@ def find_here(run: RunDirectory, item: Published) -> Checkpoint | None:
     return None
 
 
-@contextlib.contextmanager
-def _staged(run: RunDirectory, name: str) -> Iterator[Path]:
-    stage: Path = run.staging / f"{name}-{secrets.token_hex(6)}"
-    lease = stage.with_name(f"{stage.name}.lease")
-    try:
-        _lease.take(run.files, lease)
-        run.files.make_directory(stage)
-        yield stage
-    finally:
-        with contextlib.suppress(OSError):
-            if stage.exists():
-                run.files.remove_tree(stage)
-        with contextlib.suppress(OSError):
-            lease.unlink(missing_ok=True)
-
-
 def _download(repo: RepoManager, state: RemoteState, item: Published, stage: Path) -> None:
     """Fetch the files of a checkpoint, and put them into a folder of our own."""
     wanted = state.files_of(item.name)
@@ -152,16 +131,14 @@ def _download(repo: RepoManager, state: RemoteState, item: Published, stage: Pat
 def _place(source: Path, place: Path) -> None:
     """Link a file of the cache, whose files are never changed, or copy it where that cannot be."""
     real = Path(os.path.realpath(source))
-    link = (
-        shutil.copyfile if os.name == "nt" else os.link
-    )  # Windows keeps read-only files in caches
+    # Windows keeps the files of a cache read-only.
+    link = shutil.copyfile if os.name == "nt" else os.link
     try:
         link(real, place)
     except OSError:
         shutil.copyfile(real, place)
-    with place.open(
-        "rb"
-    ) as file:  # whoever wrote it into the cache did not care about power losses
+    # Whoever wrote it into the cache did not care about power losses.
+    with place.open("rb") as file:
         os.fsync(file.fileno())
 
 

@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping
+from typing import TYPE_CHECKING, Collection, Dict, Iterator, List, Mapping
 
 from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
+from hfl_checkpoint._remote._address import FOLDER
+from hfl_checkpoint._remote._state import Published, summarize
+from hfl_checkpoint._verify import read_header
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import digest_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LONGEST_HEADER = 100_000_000
+    from hfl_checkpoint._checkpoint import Checkpoint
+
+
+@dataclasses.dataclass
+class Parts:
+    """What one commit consists of, while it is put together.
+
+    Attributes:
+        names: The name of each checkpoint here to the one on the Hub.
+        entries: What the index says of them.
+        files: The place in the repository of each file.
+        digests: The sha256 of those that the Hub has already, by that place.
+    """
+
+    names: Dict[str, str] = dataclasses.field(default_factory=dict)
+    entries: List[Published] = dataclasses.field(default_factory=list)
+    files: Dict[str, bytes | Path] = dataclasses.field(default_factory=dict)
+    digests: Dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def add(
+        self, item: Checkpoint, name: str, manifest: Manifest, digests: Mapping[str, str]
+    ) -> None:
+        """Add a checkpoint.
+
+        Args:
+            item: The checkpoint.
+            name: Its name on the Hub.
+            manifest: Its manifest.
+            digests: The sha256 of its files, where the Hub has them.
+        """
+        self.names[item.name] = name
+        labels = item.labels if item.pinned else None
+        self.entries.append(summarize(name, manifest, manifest_identity(item.path), labels))
+        folder = f"{FOLDER}/{name}"
+        for path in (*(file.path for file in manifest.files), MANIFEST):
+            self.files[f"{folder}/{path}"] = item.path / path
+        self.digests.update({f"{folder}/{path}": sha256 for path, sha256 in digests.items()})
+
+
+def free_name(item: Checkpoint, taken: Collection[str]) -> str:
+    """The name on the Hub: its own, unless another run took that; always the same for one checkpoint."""
+    if item.name not in taken:
+        return item.name
+    wanted = name = f"{item.name}-{item.run_id[:6]}"
+    attempt = 1
+    while name in taken:
+        attempt += 1
+        name = f"{wanted}-{attempt}"
+    return name
 
 
 def manifest_identity(path: Path) -> str:
@@ -56,23 +108,14 @@ def files_to_send(path: Path, known: Mapping[str, str]) -> tuple[Manifest, Dict[
 def _missing_tensors(path: Path, manifest: Manifest) -> Iterator[str]:
     """Compare the tensors of each model with those that its state names."""
     for name, component in manifest.components.items():
-        if component.kind != "model":
+        if component.kind != "model" or component.document is None:
             continue
-        expected: Dict[str, Any] = {}
+        expected = json.loads((path / component.document).read_bytes()).get("digests") or {}
         found: set[str] = set()
         for file in component.files:
             if file.endswith(".safetensors"):
-                found.update(_tensor_names(path / file))
-            elif file.startswith("state/") and file.endswith(".json"):
-                document = json.loads((path / file).read_bytes())
-                expected.update(document.get("digests") or {})
+                found.update(read_header(path / file)[0])
         missing = sorted(expected.keys() - found)
         if missing:
             shown = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
             yield f"the model {name!r} lacks the tensors {shown}"
-
-
-def _tensor_names(path: Path) -> set[str]:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return set(json.loads(file.read(min(length, _LONGEST_HEADER)))) - {"__metadata__"}

@@ -7,10 +7,12 @@ import fnmatch
 import json
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple, Union
 
-from hfl_checkpoint._manifest import Manifest
+from hfl_checkpoint._manifest import Manifest, read_manifest
 from hfl_checkpoint._remote._card import FIELD, card_of
+from hfl_checkpoint._remote._parts import manifest_identity
 from hfl_checkpoint.errors import CheckpointError
-from hfl_core import ConflictError, digest_file, get_logger, new_digest
+from hfl_core import ConflictError, digest_file, new_digest
+from hfl_repo import HeadMovedError, RefExistsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +33,6 @@ _WEIGHTS = (
     "pytorch_model*.bin.index.json",
     "adapter_model.bin",
 )
-
-_log = get_logger(__name__)
 
 
 class NoModelError(CheckpointError, ValueError):
@@ -126,14 +126,12 @@ def promote(
         NoModelError: The checkpoint holds no such model.
         RefExistsError: The tag marks something else.
     """
-    from hfl_repo import HeadMovedError
-
     chosen = _model_files(bundle, component)
     earlier = _tagged(repo, tag)
     for attempt in range(_ATTEMPTS):
         main = repo.tree(_MAIN)
         if earlier is not None and earlier != main.commit:
-            _refuse_tag(repo, str(tag), earlier)
+            raise RefExistsError(repo.repo_id, str(tag), kind="tag", target=earlier)
         removed = _superseded(repo, main, chosen)
         files, copies = _sources(repo, bundle, folder, chosen)
         try:
@@ -271,18 +269,21 @@ def _tagged(repo: RepoManager, tag: str | None) -> str | None:
     return next((ref.commit for ref in repo.list_tags() if ref.name == tag), None)
 
 
-def _refuse_tag(repo: RepoManager, tag: str, target: str) -> None:
-    from hfl_repo import RefExistsError
-
-    raise RefExistsError(repo.repo_id, tag, kind="tag", target=target)
-
-
 def _is_remote(source: object) -> bool:
     return hasattr(source, "git_sha1")
 
 
-def bundle_here(path: Path, manifest: Manifest) -> Bundle:
-    """Take a checkpoint from this disk."""
+def bundle_here(path: Path, state: RemoteState) -> Bundle:
+    """Take a checkpoint of this disk, from the Hub where that has it: then it need not be sent.
+
+    Args:
+        path: The checkpoint, which is intact.
+        state: What the branch holds.
+    """
+    manifest, identity = read_manifest(path), manifest_identity(path)
+    for published in state.published:
+        if published.manifest == identity:
+            return bundle_there(state, published.name, manifest)
     return Bundle(path.name, manifest, {file.path: path / file.path for file in manifest.files})
 
 

@@ -11,31 +11,29 @@ Whoever runs it, and however often: a checkpoint that is there is recognised by 
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import time
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
 
-from hfl_checkpoint._manifest import MANIFEST, Manifest
 from hfl_checkpoint._remote._address import FOLDER
 from hfl_checkpoint._remote._decide import Policies, decide
-from hfl_checkpoint._remote._parts import files_to_send, manifest_identity
+from hfl_checkpoint._remote._parts import Parts, files_to_send, free_name, manifest_identity
 from hfl_checkpoint._remote._queue import Target, UploadQueue, Waiting
+from hfl_checkpoint._remote._report import PublishReport
 from hfl_checkpoint._remote._repository import Repository
 from hfl_checkpoint._remote._state import (
     INDEX,
     Published,
     RemoteState,
     read_state,
-    summarize,
     write_index,
 )
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import ConflictError, HflError, RateLimitError, get_logger, translated_os_errors
+from hfl_repo import HeadMovedError, UnsafeUploadError
 
 if TYPE_CHECKING:
     import threading
-    from pathlib import Path
 
     from hfl_checkpoint._checkpoint import Checkpoint
     from hfl_checkpoint._run import RunDirectory
@@ -57,45 +55,6 @@ _FINE = (
 )
 
 _log = get_logger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class PublishReport:
-    """What became of a publication.
-
-    Attributes:
-        published: Names of the checkpoints that are on the Hub now and were not before.
-        found: Names of those that turned out to be there already.
-        retired: Names of those that went from the Hub.
-        skipped: Names of those that are given up, with the reason.
-        refused: Names of those that stay in the queue, with the reason.
-        waiting: Names of those that still wait.
-        commit: The commit that holds them; None when none was needed.
-        bytes_sent: Content that went over the wire.
-        bytes_copied: Content that the Hub copied itself.
-        bytes_hashed: Content that had to be read to know what the Hub calls it.
-    """
-
-    published: Tuple[str, ...] = ()
-    found: Tuple[str, ...] = ()
-    retired: Tuple[str, ...] = ()
-    skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    waiting: Tuple[str, ...] = ()
-    commit: str | None = None
-    bytes_sent: int = 0
-    bytes_copied: int = 0
-    bytes_hashed: int = 0
-
-
-@dataclasses.dataclass
-class _Parts:
-    """What one commit consists of, while it is put together."""
-
-    names: Dict[str, str] = dataclasses.field(default_factory=dict)  # here → on the Hub
-    entries: List[Published] = dataclasses.field(default_factory=list)
-    files: Dict[str, bytes | Path] = dataclasses.field(default_factory=dict)
-    digests: Dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Publisher:
@@ -175,7 +134,7 @@ class Publisher:
                 _log.warning("%s Going on at %s.", error.message, until)
                 self._pause(pause)
                 continue
-            whole = _joined(whole, report)
+            whole = whole.joined(report)
             if not (report.waiting and (report.published or report.found)):
                 return whole
 
@@ -209,7 +168,7 @@ class Publisher:
                 return self._attempt(only)
             except _AgainError:
                 continue
-            except _overtaken():
+            except HeadMovedError:
                 self._pause(_backoff(attempt))
         raise ConflictError(
             f"Others commit to {self._target.revision!r} of {self._target.repo_id!r} faster "
@@ -218,24 +177,24 @@ class Publisher:
         )
 
     def _attempt(self, only: Sequence[str] | None) -> PublishReport:
-        here = self._here()
         state = read_state(self._repository.manager, self._target.revision)
-        state = state.with_pins_of(here)
         if only is None:
             waiting = self.queue.add_new(self._target, None)
         else:
             waiting = Waiting(pending={name: self._refusals.get(name) for name in only})
+        here = self._here()  # after the queue: the training may have saved while the Hub was asked
+        state = state.with_pins_of(here)
         found = self._find_published(state, waiting, here)
         gone = self._decide(state, waiting, here, found) if only is None else set()
-        retire = [item for item in state.published if item.name in gone]
+        retired = tuple(item.name for item in state.published if item.name in gone)
         parts = self._gather(state, self._batch(waiting, here))
+        now = [item for item in state.published if item.name not in gone] + parts.entries
         self.busy_with = tuple(parts.names)
         try:
-            report = self._commit(state, parts, retire)
+            report = self._commit(state, parts, now, gone)
         finally:
             self.busy_with = ()
-        now = [item for item in state.published if item.name not in gone] + parts.entries
-        return self._record(parts, now, found, tuple(item.name for item in retire), report)
+        return self._record(parts, now, found, retired, report)
 
     def _here(self) -> Dict[str, Checkpoint]:
         scan = self._run.scan()
@@ -293,8 +252,8 @@ class Publisher:
             return found[-1:]
         return found
 
-    def _gather(self, state: RemoteState, batch: Sequence[Checkpoint]) -> _Parts:
-        parts = _Parts()
+    def _gather(self, state: RemoteState, batch: Sequence[Checkpoint]) -> Parts:
+        parts = Parts()
         known = state.known_contents()
         taken = {path.split("/")[1] for path in state.tree.files if path.startswith(f"{FOLDER}/")}
         for item in batch:
@@ -306,33 +265,18 @@ class Publisher:
             except FileNotFoundError:
                 self._give_up(item.name)
                 continue
-            name = _free_name(item, taken)
+            name = free_name(item, taken)
             taken.add(name)
-            self._add(parts, item, name, manifest, digests)
+            parts.add(item, name, manifest, digests)
         if len(parts.names) < len(batch):  # then what is retired for their sake is decided anew
             raise _AgainError("Without those that were refused.")
         return parts
 
-    @staticmethod
-    def _add(
-        parts: _Parts, item: Checkpoint, name: str, manifest: Manifest, digests: Mapping[str, str]
-    ) -> None:
-        parts.names[item.name] = name
-        labels = item.labels if item.pinned else None
-        parts.entries.append(summarize(name, manifest, manifest_identity(item.path), labels))
-        for path in (*(file.path for file in manifest.files), MANIFEST):
-            parts.files[f"{FOLDER}/{name}/{path}"] = item.path / path
-        parts.digests.update(
-            {f"{FOLDER}/{name}/{path}": sha256 for path, sha256 in digests.items()}
-        )
-
     def _commit(
-        self, state: RemoteState, parts: _Parts, retire: Sequence[Published]
+        self, state: RemoteState, parts: Parts, now: Sequence[Published], gone: set[str]
     ) -> TransferReport | None:
-        if not (parts.names or retire):
+        if not (parts.names or gone):
             return None
-        gone = {item.name for item in retire}
-        now = [item for item in state.published if item.name not in gone] + parts.entries
         latest = _latest(parts.entries, state)
         message = f"Publish {', '.join(parts.names.values())}" if parts.names else "Retire"
         if gone:
@@ -350,12 +294,11 @@ class Publisher:
                 wait_for_quota=False,
                 stop=self._stop,
             )
-        except _unsafe() as error:
-            self._refuse_unsafe(parts, error)
+        except UnsafeUploadError as error:
+            self._refuse_unsafe(parts, error.findings)
             raise _AgainError("Without those that were refused.") from error
 
-    def _refuse_unsafe(self, parts: _Parts, error: HflError) -> None:
-        findings: Mapping[str, str] = getattr(error, "findings", {})
+    def _refuse_unsafe(self, parts: Parts, findings: Mapping[str, str]) -> None:
         for here, there in parts.names.items():
             prefix = f"{FOLDER}/{there}/"
             own = [
@@ -387,7 +330,7 @@ class Publisher:
 
     def _record(
         self,
-        parts: _Parts,
+        parts: Parts,
         now: Sequence[Published],
         found: Tuple[str, ...],
         retired: Tuple[str, ...],
@@ -432,33 +375,8 @@ def _backoff(attempt: int) -> float:
     return random.uniform(0, longest)  # noqa: S311  # nosec B311  # spreads, and keeps no secret
 
 
-def _joined(first: PublishReport, second: PublishReport) -> PublishReport:
-    return dataclasses.replace(
-        second,
-        published=(*first.published, *second.published),
-        found=(*first.found, *second.found),
-        retired=(*first.retired, *second.retired),
-        commit=second.commit or first.commit,
-        bytes_sent=first.bytes_sent + second.bytes_sent,
-        bytes_copied=first.bytes_copied + second.bytes_copied,
-        bytes_hashed=first.bytes_hashed + second.bytes_hashed,
-    )
-
-
 def _refused(waiting: Waiting) -> Dict[str, str]:
     return {name: why for name, why in waiting.pending.items() if why is not None}
-
-
-def _free_name(item: Checkpoint, taken: set[str]) -> str:
-    """The name on the Hub: its own, unless another run took that; always the same for one checkpoint."""
-    if item.name not in taken:
-        return item.name
-    name = f"{item.name}-{item.run_id[:6]}"
-    attempt = 1
-    while name in taken:
-        attempt += 1
-        name = f"{item.name}-{item.run_id[:6]}-{attempt}"
-    return name
 
 
 def _latest(entries: Sequence[Published], state: RemoteState) -> str:
@@ -468,15 +386,3 @@ def _latest(entries: Sequence[Published], state: RemoteState) -> str:
     newest = max(entries, key=lambda item: item.checkpoint.sequence)
     same_run = [*state.of_run(newest.checkpoint.run_id), newest]
     return max(same_run, key=lambda item: item.checkpoint.sequence).name
-
-
-def _overtaken() -> type[HflError]:
-    from hfl_repo import HeadMovedError
-
-    return HeadMovedError
-
-
-def _unsafe() -> type[HflError]:
-    from hfl_repo import UnsafeUploadError
-
-    return UnsafeUploadError

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Tuple
 from filelock import FileLock, Timeout
 
 from hfl_checkpoint._remote._decide import Policies, decide
-from hfl_checkpoint._remote._state import Published, from_json, read_json, to_json
+from hfl_checkpoint._remote._state import Published, from_json, to_json
 from hfl_checkpoint.errors import UnsupportedFormatError
 from hfl_core import ConflictError, get_logger
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint._checkpoint import Checkpoint
     from hfl_checkpoint._run import RunDirectory
 
-FOLDER = ".uploads"
+_FILE = "queue.json"
 _FORMAT = 1
 _REMEMBERED = 200
 
@@ -110,16 +110,18 @@ class UploadQueue:
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
-        self._folder: Path = run.path / FOLDER
+        self._folder: Path = run.uploads
 
     @property
     def _file(self) -> Path:
-        return self._folder / "queue.json"
+        return self._folder / _FILE
 
     def read(self) -> Waiting:
         """Read the queue; an empty one when there is none."""
-        document = read_json(self._file)
-        if not document:
+        document: Dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads(self._file.read_bytes())
+        if not (document and isinstance(document, dict)):
             return Waiting()
         found = document.get("format")
         if isinstance(found, int) and found > _FORMAT:
@@ -231,7 +233,7 @@ class UploadQueue:
 
 def names_waiting(run: RunDirectory) -> Dict[str, str]:
     """Name the checkpoints that wait to be published, with the reason why they stay."""
-    if not (run.path / FOLDER / "queue.json").is_file():
+    if not (run.uploads / _FILE).is_file():
         return {}
     return {
         name: "it waits to be published" if refusal is None else f"not published yet: {refusal}"

@@ -9,18 +9,15 @@ the branch holds; so an index that was damaged, or edited by hand, costs request
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
-import json
 import math
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from hfl_checkpoint import _canonical
 from hfl_checkpoint._checkpoint import Checkpoint, describe
-from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
+from hfl_checkpoint._manifest import MANIFEST, Manifest, parse_manifest
 from hfl_checkpoint._remote._address import FOLDER
 from hfl_checkpoint.errors import CheckpointDamagedError, UnsupportedFormatError
 from hfl_core import HflError, get_logger
@@ -146,7 +143,7 @@ def read_state(repo: RepoManager, revision: str) -> RemoteState:
             published.append(found)
             continue
         try:
-            manifest = parse_manifest(repo.read(path, tree.commit), name)
+            manifest = parse_manifest(repo.read(path, tree.commit), Path(FOLDER) / name)
             published.append(summarize(name, manifest, identity))
         except (CheckpointDamagedError, UnsupportedFormatError) as error:
             damaged[name] = error
@@ -173,20 +170,6 @@ def summarize(
     return Published(describe(Path(FOLDER) / name, manifest, labels), identity, large)
 
 
-def parse_manifest(data: bytes, name: str) -> Manifest:
-    """Read a manifest that came from elsewhere.
-
-    Raises:
-        CheckpointDamagedError: It was changed, or is malformed.
-        UnsupportedFormatError: It was written in a newer format.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / name
-        place.mkdir()
-        (place / MANIFEST).write_bytes(data)
-        return read_manifest(place)
-
-
 def write_index(published: Sequence[Published], latest: str) -> bytes:
     """Write the index.
 
@@ -208,10 +191,7 @@ def _read_index(repo: RepoManager, tree: RepoTree) -> Tuple[str | None, Dict[str
         return None, {}
     data = repo.read(INDEX, tree.commit)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / Path(INDEX).name
-            place.write_bytes(data)
-            document = _canonical.load(place)
+        document = _canonical.parse(data, Path(INDEX))
         entries = [from_json(item) for item in document["checkpoints"]]
         return str(document["latest"]), {item.name: item for item in entries}
     except (CheckpointDamagedError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -271,12 +251,3 @@ def from_json(entry: Mapping[str, Any]) -> Published:
         str(entry["manifest"]),
         {str(path): str(digest) for path, digest in entry["large"].items()},
     )
-
-
-def read_json(path: Path) -> Dict[str, Any]:
-    """Read a JSON object; an empty one when there is none, or it is damaged."""
-    with contextlib.suppress(OSError, ValueError):
-        document = json.loads(path.read_bytes())
-        if isinstance(document, dict):
-            return document
-    return {}

@@ -13,7 +13,8 @@ from hfl_checkpoint._remote._queue import BusyError
 from hfl_core import HflError, NetworkError, NotFoundError, RateLimitError, get_logger
 
 if TYPE_CHECKING:
-    from hfl_checkpoint._remote._publish import Publisher, PublishReport
+    from hfl_checkpoint._remote._publish import Publisher
+    from hfl_checkpoint._remote._report import PublishReport
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
@@ -49,6 +50,7 @@ class Worker:
         self._wake = threading.Event()
         self._is_draining = False
         self._is_idle = threading.Event()
+        self._asked = 0
         self._said: set[str] = set()
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
@@ -56,7 +58,9 @@ class Worker:
 
     def notify(self) -> None:
         """Say that there is something to publish; this costs next to nothing."""
-        self._is_idle.clear()
+        with self._lock:
+            self._asked += 1
+            self._is_idle.clear()
         self._wake.set()
         if self._thread is None:
             with self._lock:
@@ -91,6 +95,7 @@ class Worker:
         failures = 0
         while not self._stop.is_set():
             self._wake.clear()
+            asked = self._asked
             try:
                 report = self.publisher.publish()
             except Exception as error:  # noqa: BLE001  # the training must not notice
@@ -99,8 +104,9 @@ class Worker:
             else:
                 failures = 0
                 pause = self._pause_when_done(report)
-            if pause is None:
-                self._is_idle.set()
+            with self._lock:
+                if pause is None and asked == self._asked:  # else there is more to do already
+                    self._is_idle.set()
             self._sleep(pause)
 
     def _sleep(self, pause: float | None) -> None:
@@ -119,7 +125,9 @@ class Worker:
                 self._wake.clear()
 
     def _pause_when_done(self, report: PublishReport) -> float | None:
-        return 0.0 if report.waiting and (report.published or report.found) else None
+        if not report.waiting:
+            return None
+        return 0.0 if report.published or report.found else _FIRST_PAUSE
 
     def _pause_after(self, error: Exception, failures: int) -> float | None:
         """How long to wait after an error; None until something changes."""
