@@ -131,6 +131,8 @@ def test_the_commands(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert done.exit_code == 0, done.output
     answer = json.loads(done.stdout)
     assert (answer["step"], answer["components"], answer["skipped"]) == (7, ["model"], [])
+    shown = invoke("show", tmp_path / "new").stdout
+    assert [line for line in shown.splitlines() if line.split() == ["classes", "-"]]
     target = Tied()
     report = CheckpointManager(tmp_path / "new").resume(model=target)
     assert report is not None

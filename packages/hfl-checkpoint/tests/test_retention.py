@@ -280,6 +280,19 @@ def test_a_text_that_makes_no_sense_is_refused_with_one_that_does(text: Any) -> 
     assert "last:3 | best:eval_loss:2:min" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("last:0", "'last:0'"), ("last:0 | best:loss", "'last:0 | best:loss': 'last:0'")],
+)
+def test_why_a_policy_is_refused_is_said_once_and_in_a_sentence(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        keep_from(text)
+    assert caught.value.message == (
+        f"The retention policy {said}: KeepLast cannot keep 0 checkpoints: the number is at least 1, and"
+        " the newest one is never deleted."
+    )
+
+
 @given(st.text(max_size=30))
 def test_no_text_is_anything_but_a_policy_or_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):

@@ -235,6 +235,8 @@ def promote(
         background=False,
     )
     report = manager.promote(which_of(which), tag, component=component, dry_run=dry_run)
+    # What a dry run knows is the commit that is there, which a table would present as the result.
+    done = {} if dry_run else {"commit": "Commit"}
     output.record(
         {field.name: getattr(report, field.name) for field in dataclasses.fields(report)},
         labels={
@@ -244,7 +246,7 @@ def promote(
             "tag": "Tag",
             "bytes_sent": "Sent",
             "bytes_copied": "Copied on the Hub",
-            "commit": "Commit",
+            **done,
         },
         show={
             "bytes_sent": human_bytes,
@@ -253,6 +255,8 @@ def promote(
             "removed": ", ".join,
         },
     )
+    if dry_run:
+        output.note("Nothing was changed.")
 
 
 def _target(

@@ -99,7 +99,7 @@ def show(run: str, which: str, output: Output) -> None:
             "compression": _pairs,
             "metrics": lambda items: ", ".join(f"{key} {short(v)}" for key, v in items.items()),
             "components": ", ".join,
-            "classes": _pairs,
+            "classes": lambda items: _pairs({name: v for name, v in items.items() if v}),
             "files": lambda items: ", ".join(
                 f"{item['path']} ({human_bytes(item['size'])})" for item in items
             ),

@@ -106,7 +106,8 @@ class _Reader:
         try:
             return _KINDS[kind](rest)
         except ConfigError as error:
-            raise self.wrong(f"{token!r}: {error.message}") from error
+            where = "" if token == self.text.strip() else f"{token!r}: "
+            raise self.wrong(where + error.message.rstrip(".")) from error
         except (ValueError, OverflowError) as error:
             raise self.wrong(f"{token!r} is malformed") from error
 

@@ -163,6 +163,9 @@ def test_promote_says_what_it_did(run_path, name, cli, repo) -> None:
 
 def test_promote_needs_a_place(local, name, cli, repo) -> None:
     assert cli("promote", local)[0] != 0
-    assert cli("promote", local, "--to", name, "--dry-run")[0] == 0
+    code, out, err = cli("promote", local, "--to", name, "--dry-run")
+    assert code == 0
+    assert "Commit" not in out  # there is none
+    assert "Nothing was changed" in err
     assert cli("promote", local, "--to", name)[0] == 0
     assert "model.safetensors" in repo.tree().files

@@ -33,7 +33,7 @@ def write(
     if step is None:
         raise ConfigError(
             "The checkpoint does not say after which step it was saved.",
-            hint="Pass step=, the number of optimizer steps taken.",
+            hint="Pass step=, or --step to the command: the number of optimizer steps taken.",
         )
     run = RunDirectory(directory)
     scan = run.scan()

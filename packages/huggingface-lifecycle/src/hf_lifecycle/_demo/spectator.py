@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from hfl_core import Progress
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from hfl_core import ProgressTask
     from hfl_core.cli import Output
 
 
@@ -23,7 +22,9 @@ class Spectator:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._progress = Progress()
-        self._task: ProgressTask | None = None
+        # A bar is drawn a few times a second. A training that ran beside another one has its steps read
+        # all at once, and only this shows the last of them.
+        self._finish: Callable[[], None] = _nothing
 
     def __enter__(self) -> Spectator:
         self._progress.__enter__()
@@ -47,6 +48,7 @@ class Spectator:
         """
         self._finish()
         self._task = self._progress.task(description, total=steps)
+        self._finish = self._task.finish
 
     def tell(self, text: str) -> None:
         """Say one sentence."""
@@ -54,11 +56,9 @@ class Spectator:
 
     def advance(self, step: int) -> None:
         """Move the bar; steps that are done again after a kill leave it where it was."""
-        if self._task is not None and step > self._task.completed:
+        if step > self._task.completed:
             self._task.advance(step - self._task.completed)
 
-    def _finish(self) -> None:
-        # A bar is drawn a few times a second. A training that ran beside another one has its steps read
-        # all at once, and only this shows the last of them.
-        if self._task is not None:
-            self._task.finish()
+
+def _nothing() -> None:
+    """Finish no bar: none has begun."""
