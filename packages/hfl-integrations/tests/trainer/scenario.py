@@ -7,8 +7,6 @@ import logging
 import os
 import signal
 
-import huggingface_hub
-import huggingface_hub.hf_api
 import torch
 import transformers
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
@@ -148,12 +146,6 @@ def _callback(wanted: dict):
 
 
 def run(wanted: dict) -> dict:
-    os.environ.update(wanted.get("env", {}))
-    if "HF_ENDPOINT" in os.environ:  # the library has read it, when it was imported
-        endpoint = os.environ["HF_ENDPOINT"]
-        huggingface_hub.constants.ENDPOINT = huggingface_hub.hf_api.api.endpoint = endpoint
-        template = "/{repo_id}/resolve/{revision}/{filename}"
-        huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE = endpoint + template
     messages = Messages()
     log = logging.getLogger("hfl")
     log.addHandler(messages)

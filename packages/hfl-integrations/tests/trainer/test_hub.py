@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
 
@@ -16,10 +17,24 @@ def hub(tmp_path_factory) -> Iterator[LocalHub]:
         yield running
 
 
-def test_a_run_goes_on_from_the_hub_on_an_empty_machine(run, hub, tmp_path) -> None:
-    token = hub.create_user("ann")
+@pytest.fixture(scope="module")
+def token(hub) -> str:
+    return hub.create_user("ann")
+
+
+@pytest.fixture(scope="module")
+def connected(hub, token, new_zygote) -> Iterator[Any]:
+    with contextlib.closing(new_zygote(hub.settings(token))) as process:
+        yield process
+
+
+@pytest.fixture
+def run(connected, tmp_path) -> Any:
+    return connected.runner(tmp_path)
+
+
+def test_a_run_goes_on_from_the_hub_on_an_empty_machine(run, tmp_path) -> None:
     common = {
-        "env": hub.settings(token),
         "options": {"save": "EverySteps(4)", "hub": "ann/run"},
         "args": {"max_steps": 8},
     }
@@ -35,20 +50,18 @@ def test_a_run_goes_on_from_the_hub_on_an_empty_machine(run, hub, tmp_path) -> N
     assert again["model"] == resumed["model"]
 
 
-def test_pushing_every_save_gives_way_to_publishing(run, hub, tmp_path) -> None:
-    token = hub.create_user("bob")
+def test_pushing_every_save_gives_way_to_publishing(run, token, tmp_path) -> None:
     report = run(
         directory="run",
-        env=hub.settings(token),
-        options={"save": "EverySteps(2)", "hub": "bob/run"},
-        args={"max_steps": 4, "push_to_hub": True, "hub_model_id": "bob/model", "hub_token": token},
+        options={"save": "EverySteps(2)", "hub": "ann/published"},
+        args={"max_steps": 4, "push_to_hub": True, "hub_model_id": "ann/model", "hub_token": token},
     )
     warnings = [
         text for text in report["messages"] if text.startswith("WARNING: LifecycleCallback")
     ]
     assert len(warnings) == 1
     assert "hub_strategy='every_save' gives way" in warnings[0]
-    assert "hub='bob/run' publishes them" in warnings[0]
+    assert "hub='ann/published' publishes them" in warnings[0]
     assert token not in "".join(report["messages"])
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in files if token.encode() in path.read_bytes()]
