@@ -11,8 +11,8 @@ from hfl_checkpoint._components import MODEL, PEFT
 from hfl_checkpoint._manifest import Manifest, read_manifest
 from hfl_checkpoint._remote._card import FIELD, card_of
 from hfl_checkpoint._remote._parts import manifest_identity
-from hfl_checkpoint.errors import NoModelError
-from hfl_core import ConflictError, ValidationError, digest_file, new_digest
+from hfl_checkpoint.errors import CheckpointError, NoModelError
+from hfl_core import ConflictError, digest_file, new_digest
 from hfl_repo import HeadMovedError, RefExistsError
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _model_files(bundle: Bundle, component: str | None) -> Dict[str, str]:
     if name not in models:
         raise NoModelError(bundle.name, name, models=models)
     if entries[name].compression is not None:
-        raise ValidationError(
+        raise CheckpointError(
             f"The model {name!r} of checkpoint {bundle.name!r} is compressed, and from_pretrained cannot "
             "load it.",
             hint="Save it as it is, compression={'optimizer': 'small'} for example, and promote that one.",
