@@ -9,6 +9,7 @@ from hfl_core._lazy import check_exports
 
 def test_the_public_names_are_exactly_these() -> None:
     assert sorted(hfl_checkpoint.__all__) == [
+        "AlreadyPublishingError",
         "AtSteps",
         "BeforeDeadline",
         "Checkpoint",
@@ -33,6 +34,7 @@ def test_the_public_names_are_exactly_these() -> None:
         "KeepWithin",
         "MissingComponentError",
         "Naming",
+        "NoModelError",
         "OnBest",
         "OnSignal",
         "PendingCheckpoint",

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from filelock import FileLock
 from torch import nn
 
 from hfl_checkpoint import (
@@ -32,18 +33,23 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder of checkpoints that the installed frameworks wrote."""
-    folder = tmp_path_factory.mktemp("foreign")
+def written(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> pathlib.Path:
+    """A folder of checkpoints that the installed frameworks wrote, once for all processes of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "foreign"
     program = pathlib.Path(__file__).with_name("write_foreign.py")
-    done = subprocess.run(
-        [sys.executable, str(program), str(folder)],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "is-complete").exists():
+            folder.mkdir(exist_ok=True)
+            done = subprocess.run(
+                [sys.executable, str(program), str(folder)],
+                env={**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            (folder / "is-complete").touch()
     return folder
 
 

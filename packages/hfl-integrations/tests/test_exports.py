@@ -7,8 +7,10 @@ import hfl_integrations
 
 PUBLIC = {
     "CompetingCheckpointsError",
+    "LifecycleCallback",
     "UnsupportedFrameworkError",
     "__version__",
+    "export_for_trainer",
 }
 
 
@@ -37,7 +39,27 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         "hfl_integrations.errors",
     ]
     code = (
-        f"import sys, hfl_integrations; print([name for name in {heavy!r} if name in sys.modules])"
+        "import sys, hfl_integrations, hfl_integrations.transformers; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_exports_agree_with_the_modules() -> None:
+    from hfl_core import check_exports
+
+    assert check_exports("hfl_integrations") == []
+    assert check_exports("hfl_integrations.transformers") == []
+
+
+def test_a_framework_that_is_not_installed_is_named_with_its_extra() -> None:
+    code = (
+        "import sys; sys.modules['transformers'] = None\n"
+        "from hfl_core import MissingExtraError\n"
+        "import hfl_integrations\n"
+        "try:\n    hfl_integrations.LifecycleCallback\n"
+        "except MissingExtraError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "hfl-integrations[transformers]" in done.stdout

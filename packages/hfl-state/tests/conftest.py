@@ -12,7 +12,9 @@ import torch
 from torch.utils.data import (
     DataLoader,
     Dataset,
+    DistributedSampler,
     RandomSampler,
+    Sampler,
     SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
@@ -51,7 +53,23 @@ class UnevenBatches:
         return BATCHES
 
 
-SAMPLERS = ("sequential", "shuffle", "weighted", "subset", "batch_sampler")
+class Halves(Sampler):
+    """A sampler of somebody's own, with a generator of its own and a say in the epoch."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.default_rng(5)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self):
+        halves = [list(range(0, LENGTH, 2)), list(range(1, LENGTH, 2))]
+        for half in halves if self.epoch % 2 else reversed(halves):
+            yield from (half[i] for i in self.generator.permutation(len(half)))
+
+    def __len__(self) -> int:
+        return LENGTH
 
 
 def make_loader(kind: str, workers: int = 0, persistent: bool = False) -> DataLoader:
@@ -64,6 +82,9 @@ def make_loader(kind: str, workers: int = 0, persistent: bool = False) -> DataLo
         "shuffle": RandomSampler(dataset),
         "weighted": WeightedRandomSampler([1.0 + i for i in range(LENGTH)], num_samples=10),
         "subset": SubsetRandomSampler(range(1, LENGTH)),
+        "replacement": RandomSampler(dataset, replacement=True, num_samples=11),
+        "distributed": DistributedSampler(dataset, num_replicas=1, rank=0, seed=3),
+        "custom": Halves(),
     }[kind]
     return DataLoader(dataset, batch_size=3, sampler=sampler, **options)
 

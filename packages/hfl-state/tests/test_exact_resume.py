@@ -1,4 +1,8 @@
-"""A run that is stopped and resumed ends with the same bits as one that never stopped."""
+"""A run that is stopped and resumed ends with the same bits as one that never stopped.
+
+The matrix: every kind of sampler x workers (none, two, persistent) x accumulation x where the save
+is. Each cell resumes at least twice and trains on through the following epochs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,10 @@ from hfl_state import TrainingState
 
 EPOCHS = 7  # of 4 batches
 WORKER_EPOCHS = 4  # fewer, since each starts its workers anew
-SAMPLERS = ("sequential", "shuffle", "weighted", "subset", "batch_sampler")
+SAMPLERS = (
+    "sequential", "shuffle", "weighted", "subset", "replacement", "distributed", "custom",
+    "batch_sampler",
+)  # fmt: skip
 # Totals of batches at which the loop body saves. All are multiples of 3, to be step boundaries with
 # accumulate=3 too.
 SAVES = {

@@ -15,8 +15,10 @@ import hfl_state
 PUBLIC = {
     "BestMetric",
     "EarlyStopping",
+    "PreemptionGuard",
     "ResumableLoader",
     "RngState",
+    "ShuffleBuffer",
     "TrainingState",
     "__version__",
 }

@@ -239,7 +239,10 @@ class Stream(IterableDataset):
         return iter(range(3))
 
 
-class Stateful(DataLoader):
+class CountingStream(IterableDataset):
+    def __iter__(self):
+        return iter(range(3))
+
     def state_dict(self):
         return {}
 
@@ -250,6 +253,10 @@ class Stateful(DataLoader):
 class Moving(DataLoader):
     def __iter__(self):
         return super().__iter__()
+
+
+class MovingStream(Moving):
+    pass
 
 
 class Endless:
@@ -272,7 +279,8 @@ class Lengthless:
         (lambda: [1, 2], "list is not a torch DataLoader"),
         (lambda: DataLoader(Stream()), "IterableDataset"),
         (lambda: DataLoader(range(3), batch_size=None), "batch_size=None"),
-        (lambda: Stateful(range(3)), "keeps a position of its own"),
+        (lambda: DataLoader(CountingStream(), num_workers=1), "known to nobody but them"),
+        (lambda: MovingStream(CountingStream()), "overrides __iter__"),
         (lambda: Moving(range(3)), "overrides __iter__"),
     ],
 )

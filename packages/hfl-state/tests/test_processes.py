@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, DistributedSampler
@@ -83,45 +84,141 @@ def test_spawned_workers_give_the_augmentations_that_forked_ones_do(tmp_path, mo
     assert noise("spawn") == noise("fork")
 
 
-def build_rank(sharded):
-    sampler = DistributedSampler(range(16), seed=1) if sharded else None
-    loader = DataLoader(range(16), batch_size=2, sampler=sampler, shuffle=None if sharded else True)
-    return TrainingState(model=torch.nn.Linear(1, 1), loader=loader, seed=2)
+LENGTH = 24
 
 
-def run_rank(rank, folder):
+class Noise:
+    """Samples whose augmentation is drawn from the global stream."""
+
+    def __len__(self):
+        return LENGTH
+
+    def __getitem__(self, index):
+        return {"id": index, "x": torch.rand(1)}
+
+
+def build_rank(kind, **options):
+    torch.manual_seed(7)  # the same weights everywhere; what is drawn later differs by rank
+    model = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 1))
+    torch.manual_seed(100 + dist.get_rank() if dist.is_initialized() else 100)
+    sampler = DistributedSampler(range(LENGTH), seed=1) if kind == "sharded" else None
+    loader = DataLoader(Noise(), batch_size=2, sampler=sampler, shuffle=None if sampler else True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    return TrainingState(model=model, optimizer=optimizer, loader=loader, **options)
+
+
+def train_rank(state, ids, until=None, epochs=3):
+    for batch in state.batches(epochs=epochs):
+        ids.append(batch["id"].tolist())
+        state.optimizer.zero_grad()
+        state.model(batch["x"]).square().mean().backward()
+        for parameter in state.model.parameters():  # what DistributedDataParallel does
+            dist.all_reduce(parameter.grad)
+        state.optimizer.step()
+        if state.step == until:
+            return
+
+
+def run_rank(rank, runs, folder, count):
     dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=count
     )
     found = {}
-    for name in ("sharded", "plain"):
-        whole = [batch.tolist() for batch in build_rank(name == "sharded").batches(epochs=3)]
-        state, ids = build_rank(name == "sharded"), []
-        for at in (2, 5):
-            for batch in state.batches(epochs=3):
-                ids.append(batch.tolist())
-                if state.step == at:
-                    break
-            saved, state = state.state_dict(), build_rank(name == "sharded")
+    for kind in ("sharded", "plain"):
+        whole, expected = build_rank(kind), []
+        train_rank(whole, expected)
+        per_epoch = len(expected) // 3
+        state, ids = build_rank(kind), []
+        for until in (1, per_epoch, per_epoch + 2):
+            train_rank(state, ids, until)
+            path = folder / f"{kind}-{until}-{rank:05}.pt"  # every rank saves its own
+            torch.save(state.state_dict(), path)
+            dist.barrier()
+            saved, state = torch.load(path, weights_only=True), build_rank(kind)
+            torch.rand(5)
             state.load_state_dict(saved)
-        ids += [batch.tolist() for batch in state.batches(epochs=3)]
-        found[name] = {"is_exact": ids == whole, "ids": whole}
-    found["other rank"] = state.check({**saved, "loader": {**saved["loader"], "rank": 1 - rank}})
+        train_rank(state, ids)
+        bits = [
+            [runs.bits(each.model.state_dict()), runs.bits(each.optimizer.state_dict())]
+            for each in (state, whole)
+        ]
+        draw = torch.rand(1).item()
+        found[kind] = {"same ids": ids == expected, "same bits": bits[0] == bits[1]}
+        found[kind].update(ids=expected, draw=draw, weights=bits[1][0])
+        found[kind]["other rank"] = state.check({**saved, "loader": {**saved["loader"], "rank": 9}})
     dist.barrier()
     dist.destroy_process_group()
-    found["one process"] = state.check(saved)
+    found["one process"] = build_rank("plain").check(saved)
     (folder / f"rank{rank}.json").write_text(json.dumps(found))
 
 
-def test_two_ranks_resume_their_own_shards_and_refuse_another_world_size(tmp_path, monkeypatch):
+@pytest.mark.parametrize("count", [2, 4])
+def test_ranks_resume_their_own_shards_and_streams_to_the_bit(runs, count, tmp_path, monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    assert in_processes(run_rank, tmp_path, count=2) == [0, 0]
-    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
+    assert in_processes(run_rank, runs, tmp_path, count, count=count) == [0] * count
+    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(count)]
     for rank, found in enumerate(ranks):
-        assert found["sharded"]["is_exact"]
-        assert found["plain"]["is_exact"]
-        assert f"loader: The rank was {1 - rank} and is {rank} now." in found["other rank"]
-        assert any("world size was 2 and is 1 now" in text for text in found["one process"])
-    first_epoch = [i for found in ranks for batch in found["sharded"]["ids"][:4] for i in batch]
-    assert sorted(first_epoch) == list(range(16)), "the shards of an epoch cover it once"
+        for kind in ("sharded", "plain"):
+            assert found[kind]["same ids"]
+            assert found[kind]["same bits"]
+            assert f"loader: The rank was 9 and is {rank} now." in found[kind]["other rank"]
+            assert found[kind]["weights"] == ranks[0][kind]["weights"]
+        assert any(f"world size was {count} and is 1 now" in t for t in found["one process"])
+    per_epoch = LENGTH // 2 // count
+    first = [i for found in ranks for batch in found["sharded"]["ids"][:per_epoch] for i in batch]
+    assert sorted(first) == list(range(LENGTH)), "the shards of an epoch cover it once"
     assert ranks[0]["plain"]["ids"] != ranks[1]["plain"]["ids"], "plain shuffles differ by rank"
+    assert len({found["sharded"]["draw"] for found in ranks}) == count, "streams differ by rank"
+
+
+def save_rank(rank, folder, count):
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/first", rank=rank, world_size=count
+    )
+    state, ids = build_rank("sharded"), []
+    train_rank(state, ids, until=2)
+    torch.save([state.state_dict(), ids], folder / f"saved-{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def go_on_with_others(rank, folder, count):
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/second-{count}", rank=rank, world_size=count
+    )
+    saved, _ = torch.load(folder / "saved-0.pt", weights_only=True)
+    strict = build_rank("sharded").check(saved)
+    state, ids = build_rank("sharded", on_change="override"), []
+    state.load_state_dict(saved)
+    draw = torch.rand(1).item()
+    train_rank(state, ids, epochs=1)
+    rest = list(ids)
+    train_rank(state, ids, epochs=2)
+    found = {"strict": strict, "rest": rest, "next": ids[len(rest) :], "draw": draw}
+    (folder / f"{count}-{rank}.json").write_text(json.dumps(found))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_another_number_of_ranks_reads_the_rest_of_the_epoch_once_if_that_is_wanted(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    assert in_processes(save_rank, tmp_path, 2, count=2) == [0, 0]
+    read = [
+        sample
+        for rank in range(2)
+        for batch in torch.load(tmp_path / f"saved-{rank}.pt", weights_only=True)[1]
+        for sample in batch
+    ]
+    assert len(read) == 8
+    for count in (1, 4):
+        assert in_processes(go_on_with_others, tmp_path, count, count=count) == [0] * count
+        ranks = [json.loads((tmp_path / f"{count}-{r}.json").read_text()) for r in range(count)]
+        rest = [sample for found in ranks for batch in found["rest"] for sample in batch]
+        assert sorted(read + rest) == list(range(LENGTH)), "none twice, none left out"
+        following = [sample for found in ranks for batch in found["next"] for sample in batch]
+        assert sorted(following) == list(range(LENGTH))
+        assert len({found["draw"] for found in ranks}) == count
+        for found in ranks:
+            assert any(f"world size was 2 and is {count} now" in text for text in found["strict"])

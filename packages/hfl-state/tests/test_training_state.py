@@ -71,13 +71,24 @@ def test_a_save_inside_a_group_is_refused_because_gradients_would_be_lost():
     assert state.state_dict()["progress"]["step"] == 1
 
 
-def test_another_accumulation_on_a_resume_is_said_in_the_log(caplog):
+def test_another_accumulation_on_a_resume_is_refused_unless_said_what_to_do(caplog):
     state = make()
     list(state.batches(steps=1, accumulate=2))
-    other = make()
-    other.load_state_dict(state.state_dict())
-    assert len(list(other.batches(steps=2, accumulate=3))) == 3
-    assert "accumulated 2 batches per step so far and goes on with 3" in caplog.text
+    for on_change, batches in (("override", 3), ("keep", 2)):
+        other = make(on_change=on_change)
+        other.load_state_dict(state.state_dict())
+        assert len(list(other.batches(steps=2, accumulate=3))) == batches
+        assert (
+            f"accumulated 2 batches per step so far, not 3. It goes on with {batches}"
+            in caplog.text
+        )
+    strict = make()
+    strict.load_state_dict(state.state_dict())
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="accumulated 2 batches per step so far, not 3"):
+            strict.batches(steps=2, accumulate=3)
+    assert len(list(strict.batches(steps=2, accumulate=2))) == 2
+    assert len(list(strict.batches(steps=3, accumulate=3))) == 3, "later it may change at will"
 
 
 @pytest.mark.parametrize(
@@ -179,10 +190,18 @@ def test_components_come_in_the_order_of_restoring_with_the_streams_last():
         "early_stopping",
         "loader",
         "progress",
+        "clock",
         "ema",
+        "settings",
         "rng",
     ]
-    assert list(make(loader=False).components()) == ["model", "progress", "rng"]
+    assert list(make(loader=False).components()) == [
+        "model",
+        "progress",
+        "clock",
+        "settings",
+        "rng",
+    ]
     assert isinstance(state.loader, ResumableLoader)
     assert "step=0" in repr(state)
 
@@ -253,7 +272,7 @@ def test_best_metrics_are_part_of_the_state(runs):
 
 
 def fingerprint(runs, state):
-    return runs.bits(state.state_dict())
+    return {k: v for k, v in runs.bits(state.state_dict()).items() if k != "clock"}
 
 
 def adam(model):

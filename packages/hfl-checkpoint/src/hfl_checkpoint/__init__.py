@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from hfl_checkpoint._retention import KeepPolicy as KeepPolicy
     from hfl_checkpoint._retention_text import keep_from as keep_from
     from hfl_checkpoint._retention_within import KeepWithin as KeepWithin
+    from hfl_checkpoint.errors import AlreadyPublishingError as AlreadyPublishingError
     from hfl_checkpoint.errors import CheckpointDamagedError as CheckpointDamagedError
     from hfl_checkpoint.errors import CheckpointError as CheckpointError
     from hfl_checkpoint.errors import CheckpointExistsError as CheckpointExistsError
     from hfl_checkpoint.errors import CheckpointNotFoundError as CheckpointNotFoundError
     from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
+    from hfl_checkpoint.errors import NoModelError as NoModelError
     from hfl_checkpoint.errors import SaveSkippedError as SaveSkippedError
     from hfl_checkpoint.errors import SnapshotChangedError as SnapshotChangedError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import UntrustedPickleError as UntrustedPickleError
 
 _EXPORTS = {
+    "AlreadyPublishingError": ".errors",
     "AtSteps": "._policies",
     "BeforeDeadline": "._policies_time",
     "Checkpoint": "._checkpoint",
@@ -78,6 +81,7 @@ _EXPORTS = {
     "KeepWithin": "._retention_within",
     "MissingComponentError": ".errors",
     "Naming": "._naming",
+    "NoModelError": ".errors",
     "OnBest": "._policies_best",
     "OnSignal": "._policies_signal",
     "PendingCheckpoint": "._background",

@@ -66,6 +66,8 @@ def parse(data: bytes, path: Path) -> Dict[str, Any]:
             name,
             [f"{path.name} does not match its own digest: it was changed after it was written"],
         )
+    if found != FORMAT or isinstance(found, (bool, float)):  # True and 1.0 equal 1 in Python
+        raise CheckpointDamagedError(name, [f"{path.name} says that its format is {found!r}"])
     return document
 
 

@@ -179,6 +179,25 @@ def _parse(document: Dict[str, Any], path: str, unknown: Sequence[str]) -> Manif
         raise UnsupportedFormatError(
             path, found=_canonical.FORMAT, supported=_canonical.FORMAT, needs=unknown
         )
+    return _consistent(_read_fields(document))
+
+
+def _consistent(manifest: Manifest) -> Manifest:
+    """Refuse what contradicts itself: what is not listed once would escape verification."""
+    paths = [file.path for file in manifest.files]
+    listed = set(paths)
+    if len(listed) != len(paths):
+        raise ValueError("it lists a file twice")
+    for name, entry in manifest.components.items():
+        if not isinstance(entry.kind, str) or not isinstance(entry.class_name, str):
+            raise ValueError(f"the kind or the class of {name!r} is no text")
+        absent = sorted(set(entry.files) - listed)
+        if absent:
+            raise ValueError(f"the file {absent[0]!r} of {name!r} is not listed")
+    return manifest
+
+
+def _read_fields(document: Dict[str, Any]) -> Manifest:
     return Manifest(
         run_id=str(document["run_id"]),
         sequence=int(document["sequence"]),

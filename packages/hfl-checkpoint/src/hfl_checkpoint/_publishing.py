@@ -188,6 +188,7 @@ class Publishing(Restoring):
         Raises:
             CheckpointNotFoundError: There is no such checkpoint, here or on the Hub.
             CheckpointDamagedError: It is damaged.
+            NoModelError: It holds no model, or none that is called so.
             RefExistsError: The tag marks something else. Nothing was changed.
             UnsafeUploadError: Something in it must not leave the machine. Nothing was sent.
         """
@@ -292,6 +293,28 @@ class Publishing(Restoring):
             quarantined=(*quarantined, *report.quarantined),
             warnings=(*warnings, *report.warnings),
         )
+
+    def fetch_newer(self) -> tuple[List[str], List[str]]:
+        """Bring what `resume` would restore, and restore nothing; without a repository, do nothing.
+
+        Frameworks ask for the position in training before there is an optimizer to restore.
+
+        Returns:
+            The names of checkpoints that were damaged here and fetched again, and what to know.
+
+        Raises:
+            NetworkError: Nothing is here, and the Hub cannot be reached.
+        """
+        self._require_open()
+        self.wait()
+        if self._target is None:
+            return [], []
+        remote, warnings = self._remote_for_resume()
+        quarantined: List[str] = []
+        if remote is not None:
+            warnings += self._bring_newer(remote)
+            quarantined = self._replace_damaged(remote, warnings)
+        return quarantined, warnings
 
     def _remote_for_resume(self) -> tuple[RemoteState | None, List[str]]:
         target, place = self._connected()

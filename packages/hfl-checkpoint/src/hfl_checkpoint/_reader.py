@@ -134,6 +134,8 @@ def _read(
             stored = {key: value.to(map_location) for key, value in stored.items()}
         tensors = unpack(stored, document["layout"])
         state = decode(document["state"], tensors, name=name)
+        if entry.kind == OPTIMIZER:
+            _optimizers.to_torch(state)  # raises when it is none
     except CheckpointDamagedError as error:
         raise CheckpointDamagedError(directory.name, [f"{name}: {error.problems[0]}"]) from error
     except (HflError, MemoryError):

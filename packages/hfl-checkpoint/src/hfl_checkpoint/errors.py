@@ -14,12 +14,14 @@ from hfl_core import (
 )
 
 __all__ = [
+    "AlreadyPublishingError",
     "CheckpointDamagedError",
     "CheckpointError",
     "CheckpointExistsError",
     "CheckpointNotFoundError",
     "IncompleteModelError",
     "MissingComponentError",
+    "NoModelError",
     "SaveSkippedError",
     "SnapshotChangedError",
     "StateMismatchError",
@@ -31,6 +33,21 @@ __all__ = [
 
 class CheckpointError(HflError):
     """The base of every error of this package."""
+
+
+class AlreadyPublishingError(CheckpointError, ConflictError):
+    """Another process publishes the same run.
+
+    Args:
+        directory: The run's directory.
+    """
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(
+            f"Another process is publishing the checkpoints of {directory!r}.",
+            hint="Wait for it, or end it, then try again.",
+        )
+        self.directory = directory
 
 
 class CheckpointNotFoundError(CheckpointError, NotFoundError, FileNotFoundError):
@@ -185,6 +202,30 @@ class MissingComponentError(CheckpointError, IncompatibleStateError):
         self.name = name
         self.missing = tuple(missing)
         self.available = tuple(available)
+
+
+class NoModelError(CheckpointError, ValidationError):
+    """A checkpoint holds no model that could be promoted.
+
+    Args:
+        name: The checkpoint's name.
+        component: The model that was asked for.
+        models: The models that it has.
+    """
+
+    def __init__(self, name: str, component: str, *, models: Sequence[str]) -> None:
+        has = f"it has {', '.join(models)}" if models else "it has none"
+        super().__init__(
+            f"Checkpoint {name!r} has no model {component!r}; {has}.",
+            hint=(
+                f"Name one: promote(…, component={models[0]!r})."
+                if models
+                else "Save the model as a component of its own: save(step, model=model)."
+            ),
+        )
+        self.name = name
+        self.component = component
+        self.models = tuple(models)
 
 
 class SaveSkippedError(CheckpointError, ConflictError):

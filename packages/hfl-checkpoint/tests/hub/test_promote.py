@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import torch
 import transformers
 
 from hfl_checkpoint import CheckpointManager, CheckpointNotFoundError
+from hfl_checkpoint.errors import CheckpointError
 from hfl_repo import RefExistsError
 
 
@@ -164,12 +166,12 @@ def test_a_dry_run_says_what_it_would_do(trained, manager, repo) -> None:
 def test_an_adapter_names_its_base(run_path, name, repo, tmp_path) -> None:
     from hfl_checkpoint._manifest import read_manifest
     from hfl_checkpoint._remote._card import card_of
-    from hfl_checkpoint._remote._promote import bundle_here
+    from hfl_checkpoint._remote._promote import Bundle
 
     with CheckpointManager(run_path, background=False) as plain:
         path = plain.save(1, model=torch.nn.Linear(1, 1)).path
     adapter = {"base_model_name_or_path": "meta/base", "revision": "f00"}
-    bundle = bundle_here(path, read_manifest(path))
+    bundle = Bundle(path.name, read_manifest(path), {})
     card = card_of(repo, bundle, ["adapter_model.safetensors"], {"adapter_config.json": adapter})
     assert card.metadata["base_model"] == "meta/base"
     assert card.metadata["library_name"] == "peft"
@@ -178,3 +180,35 @@ def test_an_adapter_names_its_base(run_path, name, repo, tmp_path) -> None:
     local = {"base_model_name_or_path": "/scratch/base"}
     card = card_of(repo, bundle, [], {"adapter_config.json": local})
     assert "base_model" not in card.metadata
+
+
+@pytest.mark.skipif(sys.version_info < (3, 9), reason="blosc2 has no wheel for it")
+def test_a_compressed_model_is_refused_and_the_one_on_main_stays(
+    trained, run_path, name, repo
+) -> None:
+    with CheckpointManager(run_path, hub=name, hub_wait=60, compression="small") as manager:
+        manager.promote(2)
+        before = repo.tree().commit
+        manager.resume(model=tiny(0))
+        manager.save(3, model=tiny(3))
+        with pytest.raises(
+            CheckpointError, match="is compressed, and from_pretrained cannot load it"
+        ):
+            manager.promote(3)
+    assert repo.tree().commit == before
+
+
+# peft asks transformers for an attribute that the newest one deprecates.
+@pytest.mark.filterwarnings(
+    "ignore:.*is_gradient_checkpointing:FutureWarning", "ignore::UserWarning:peft.*"
+)
+def test_an_adapter_is_promoted_as_peft_reads_it(run_path, name, repo) -> None:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(target_modules=["query"], init_lora_weights=False)
+    model = peft.get_peft_model(tiny(1), config)
+    with CheckpointManager(run_path, hub=name, hub_wait=60) as manager:
+        manager.save(1, model=model)
+        report = manager.promote(1)
+    assert report.files == ("adapter_config.json", "adapter_model.safetensors")
+    loaded = peft.PeftModel.from_pretrained(tiny(1), repo.download(None, "main"))
+    assert same(model, loaded)

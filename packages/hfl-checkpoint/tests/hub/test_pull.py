@@ -351,3 +351,13 @@ def test_a_fetched_checkpoint_survives_the_loss_of_the_cache(
     elsewhere().pull()
     shutil.rmtree(tmp_path / "HF_HOME", ignore_errors=True)
     assert elsewhere().verify("latest").ok
+
+
+def test_what_the_manifest_does_not_list_is_not_fetched(train, tmp_path, name, repo, live) -> None:
+    train(1)
+    extra = {"checkpoints/step-00000001/pytorch_model.bin": b"a pickle of somebody else"}
+    repo.commit(extra, message="Add weights", revision="checkpoints")
+    with CheckpointManager(tmp_path / "elsewhere", hub=name, hub_wait=0) as manager:
+        found = manager.resume(**live().components).checkpoint
+    assert (found.path / "model.safetensors").is_file()
+    assert not (found.path / "pytorch_model.bin").exists()

@@ -1,6 +1,6 @@
 """Trainer, Lightning and Accelerate on one checkpoint manager.
 
-Today this package holds the errors that an integration can raise.
+Each framework has a module, which is imported with its first use: `hfl_integrations.transformers`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from hfl_core import __version__, lazy_exports
 if TYPE_CHECKING:
     from hfl_integrations.errors import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations.errors import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_integrations.transformers import LifecycleCallback as LifecycleCallback
+    from hfl_integrations.transformers import export_for_trainer as export_for_trainer
 
 _EXPORTS = {
     "CompetingCheckpointsError": ".errors",
+    "LifecycleCallback": ".transformers",
     "UnsupportedFrameworkError": ".errors",
+    "export_for_trainer": ".transformers",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

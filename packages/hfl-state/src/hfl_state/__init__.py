@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from hfl_state._best_metric import BestMetric as BestMetric
     from hfl_state._early_stopping import EarlyStopping as EarlyStopping
     from hfl_state._loader import ResumableLoader as ResumableLoader
+    from hfl_state._preemption import PreemptionGuard as PreemptionGuard
     from hfl_state._rng import RngState as RngState
+    from hfl_state._shuffle_buffer import ShuffleBuffer as ShuffleBuffer
     from hfl_state._training_state import TrainingState as TrainingState
 
 _EXPORTS = {
     "BestMetric": "._best_metric",
     "EarlyStopping": "._early_stopping",
+    "PreemptionGuard": "._preemption",
     "ResumableLoader": "._loader",
     "RngState": "._rng",
+    "ShuffleBuffer": "._shuffle_buffer",
     "TrainingState": "._training_state",
 }
 

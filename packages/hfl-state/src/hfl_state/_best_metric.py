@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
 from hfl_state._component import FORMAT, Component, format_problems
-from hfl_state._metric_value import check_mode, finite, is_better
+from hfl_state._metric_value import check_min_delta, check_mode, finite, is_better
 
 _FIELDS: Dict[str, Any] = {
     "metric": str,
@@ -25,16 +25,18 @@ class BestMetric(Component):
         metric: The metric's name.
         mode: ``"min"`` when lower is better, ``"max"`` when higher is.
         history: Whether to keep every value that was seen, with its step.
+        min_delta: An improvement has to be larger than this.
 
     Attributes:
         metric: The metric's name.
         mode: Which direction is better.
+        min_delta: What an improvement has to exceed.
         value: The best value so far, or None before the first.
         step: The step of the best value, where one was given.
         history: All values as ``(step, value)`` in order, or None when they are not kept.
 
     Raises:
-        ConfigError: The mode is neither of the two.
+        ConfigError: The mode is neither of the two, or the delta is negative.
 
     Example:
         >>> best = BestMetric("eval_loss")
@@ -45,11 +47,18 @@ class BestMetric(Component):
     """
 
     def __init__(
-        self, metric: str, mode: Literal["min", "max"] = "min", *, history: bool = False
+        self,
+        metric: str,
+        mode: Literal["min", "max"] = "min",
+        *,
+        history: bool = False,
+        min_delta: float = 0.0,
     ) -> None:
         check_mode(mode)
+        check_min_delta(min_delta)
         self.metric = metric
         self.mode: str = mode
+        self.min_delta = float(min_delta)
         self.value: Optional[float] = None
         self.step: Optional[int] = None
         self.history: Optional[List[Tuple[Optional[int], Optional[float]]]] = (
@@ -72,7 +81,9 @@ class BestMetric(Component):
         number = finite(value)
         if self.history is not None:
             self.history.append((step, None if value is None else float(value)))
-        if number is None or not is_better(number, self.value, mode=self.mode):
+        if number is None or not is_better(
+            number, self.value, mode=self.mode, min_delta=self.min_delta
+        ):
             return False
         self.value, self.step = number, step
         return True
@@ -92,7 +103,7 @@ class BestMetric(Component):
             "history": None if self.history is None else list(self.history),
         }
 
-    def check(self, saved: Mapping[str, Any]) -> List[str]:
+    def problems(self, saved: Mapping[str, Any]) -> List[str]:
         """Say in words what keeps a saved state from fitting.
 
         Args:

@@ -3,26 +3,59 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Literal, Mapping, Sequence
 
-from hfl_core import IncompatibleStateError, get_logger
+from hfl_core import ConfigError, IncompatibleStateError, get_logger
 
 logger = get_logger(__name__)
+
+OnChange = Literal["error", "keep", "override"]
 
 FORMAT = 1
 """The version of every state dict that this package writes."""
 
 
 class Component(abc.ABC):
-    """An object whose ``load_state_dict`` changes nothing unless all of the state fits."""
+    """An object whose ``load_state_dict`` changes nothing unless all of the state fits.
+
+    Attributes:
+        on_change: What to do when the run was set up differently when the state was saved:
+            ``"error"`` refuses, ``"keep"`` goes on as it was, ``"override"`` as it is now.
+    """
+
+    on_change: OnChange = "error"
+
+    can_keep = False
+    """Whether what differs can be put back as it was; an object of the user's cannot."""
 
     @abc.abstractmethod
     def state_dict(self) -> Dict[str, Any]:
         """Return a copy of the state, made of plain values only."""
 
     @abc.abstractmethod
+    def problems(self, saved: Mapping[str, Any]) -> List[str]:
+        """Say in words why a saved state can never be this object's.
+
+        Args:
+            saved: What ``state_dict()`` returned, in this process or another.
+
+        Returns:
+            One sentence per problem; the object is not changed.
+        """
+
+    def differences(self, saved: Mapping[str, Any]) -> List[str]:  # noqa: ARG002  # most have none
+        """Say in words how the run was set up differently when the state was saved.
+
+        Args:
+            saved: A state that `problems` found nothing wrong with.
+
+        Returns:
+            One sentence per difference; the object is not changed.
+        """
+        return []
+
     def check(self, saved: Mapping[str, Any]) -> List[str]:
-        """Say in words what keeps a saved state from fitting this object.
+        """Say in words what keeps a saved state from being loaded, given `on_change`.
 
         Args:
             saved: What ``state_dict()`` returned, in this process or another.
@@ -30,10 +63,29 @@ class Component(abc.ABC):
         Returns:
             One sentence per problem; nothing when the state fits. The object is not changed.
         """
+        problems = self.problems(saved)
+        if problems or self.on_change == "override" or self._keeps:
+            return problems
+        return self.differences(saved)
+
+    def report(self, saved: Mapping[str, Any]) -> List[str]:
+        """Say everything that differs, whatever `on_change` makes of it.
+
+        Args:
+            saved: What ``state_dict()`` returned, in this process or another.
+
+        Returns:
+            One sentence per problem or difference.
+        """
+        return self.problems(saved) or self.differences(saved)
 
     @abc.abstractmethod
     def _apply(self, saved: Mapping[str, Any]) -> None:
         """Take over a state that `check` found nothing wrong with."""
+
+    @property
+    def _keeps(self) -> bool:
+        return self.on_change == "keep" and self.can_keep
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a saved state, or change nothing.
@@ -45,6 +97,9 @@ class Component(abc.ABC):
             IncompatibleStateError: The state does not fit; the message names what differs.
         """
         raise_for(self.check(state_dict), what=type(self).__name__)
+        for text in self.differences(state_dict):
+            which = "it was" if self._keeps else "it is now"
+            logger.warning("%s The run goes on as %s.", text, which)
         self._apply(state_dict)
 
 
@@ -61,7 +116,9 @@ def raise_for(problems: Sequence[str], *, what: str) -> None:
     if problems:
         raise IncompatibleStateError(
             f"The saved state does not fit this {what}: " + " ".join(problems),
-            hint="Nothing was changed. Build the run as it was when the state was saved.",
+            hint="Nothing was changed. Build the run as it was when the state was saved, or say what to "
+            "do about other settings: on_change='keep' goes on with the saved ones where it can, "
+            "on_change='override' with those of now.",
         )
 
 
@@ -118,3 +175,19 @@ def is_count(value: object, least: int) -> bool:
         Whether it is.
     """
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def check_on_change(value: object) -> None:
+    """Refuse an `on_change` that is none of the three.
+
+    Args:
+        value: What was passed.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if value not in ("error", "keep", "override"):
+        raise ConfigError(
+            f"on_change={value!r} makes no sense.",
+            hint="Use 'error' to refuse, 'keep' for the saved settings, 'override' for those of now.",
+        )

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Literal, Mapping, Optional
 
 from hfl_core import ConfigError
 from hfl_state._component import FORMAT, Component, count_problems, format_problems, is_count
-from hfl_state._metric_value import check_mode, finite, is_better
+from hfl_state._metric_value import check_min_delta, check_mode, finite, is_better
 
 _FIELDS: Dict[str, Any] = {
     "metric": str,
@@ -61,10 +61,7 @@ class EarlyStopping(Component):
             raise ConfigError(
                 f"A patience of {patience!r} makes no sense.", hint="It is a whole number from 1."
             )
-        if not min_delta >= 0:  # also refuses NaN
-            raise ConfigError(
-                f"A min_delta of {min_delta!r} makes no sense.", hint="It is 0 or positive."
-            )
+        check_min_delta(min_delta)
         self.metric = metric
         self.patience = patience
         self.mode: str = mode
@@ -113,7 +110,7 @@ class EarlyStopping(Component):
             "stopped": self.stopped,
         }
 
-    def check(self, saved: Mapping[str, Any]) -> List[str]:
+    def problems(self, saved: Mapping[str, Any]) -> List[str]:
         """Say in words what keeps a saved state from fitting.
 
         Args:

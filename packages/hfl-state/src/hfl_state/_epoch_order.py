@@ -6,13 +6,19 @@ import contextlib
 import hashlib
 import itertools
 from array import array
-from typing import Any, Callable, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Union
 
-import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+)
 
 from hfl_core import ConfigError
 from hfl_state._sampler_randomness import seeded_samplers
+from hfl_state._samples import ListedSamples, Permutation, Samples
 from hfl_state._seeds import derive_seed, isolated_randomness
 
 _SHARDING_ATTRIBUTES = ("num_replicas", "world_size", "num_processes", "num_shards")
@@ -27,22 +33,19 @@ class EpochOrder:
         samples: The samples in order, to be cut into batches of one size.
         batch_size: The size to cut into.
         drop_last: Whether an incomplete last batch is left out.
-        is_cheap: Whether the samples are a range or a permutation, too many to digest in full.
     """
 
     def __init__(
         self,
         *,
         batches: Sequence[Sequence[object]] = (),
-        samples: Optional[Sequence[object] | torch.Tensor] = None,
+        samples: Optional[Union[Samples, ListedSamples]] = None,
         batch_size: int = 1,
         drop_last: bool = False,
-        is_cheap: bool = False,
     ) -> None:
         self._batches = batches
         self._samples = samples
         self._batch_size = batch_size
-        self._is_cheap = is_cheap
         self._fingerprint: Optional[str] = None
         if samples is None:
             self._length = len(batches)
@@ -58,8 +61,26 @@ class EpochOrder:
         if self._samples is None:
             return list(self._batches[number])
         start = number * self._batch_size
-        cut = self._samples[start : start + self._batch_size]
-        return cut.tolist() if isinstance(cut, (torch.Tensor, array)) else list(cut)
+        cut: List[object] = list(self._samples.cut(start, start + self._batch_size))
+        return cut
+
+    def size(self, number: int) -> int:
+        """Count the samples of a batch, without naming them.
+
+        Args:
+            number: Which batch.
+
+        Returns:
+            How many.
+        """
+        if self._samples is None:
+            return len(self._batches[number])
+        return min(self._batch_size, len(self._samples) - number * self._batch_size)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the samples have an order of their own, which can be cut into other batches."""
+        return self._samples is not None
 
     def fingerprint(self) -> str:
         """Digest the order, so that a resume notices when it became another one.
@@ -74,10 +95,11 @@ class EpochOrder:
 
     def _digest(self) -> str:
         digest = hashlib.blake2b(f"{self._length} {self._batch_size}".encode(), digest_size=16)
-        if isinstance(self._samples, array):
-            digest.update(self._samples)
+        listed = getattr(self._samples, "listed", None)
+        if isinstance(listed, array):
+            digest.update(listed)
             return digest.hexdigest()
-        if self._is_cheap and self._length > 2 * _EDGE:
+        if isinstance(self._samples, Samples) and self._length > 2 * _EDGE:
             numbers = itertools.chain(range(_EDGE), range(self._length - _EDGE, self._length))
         else:
             numbers = itertools.chain(range(self._length))
@@ -100,7 +122,9 @@ def count_batches(samples: int, batch_size: int, *, drop_last: bool) -> int:
     return samples // batch_size if drop_last else -(-samples // batch_size)
 
 
-def epoch_order(loader: DataLoader[Any], *, seed: int, epoch: int, rank: int) -> EpochOrder:
+def epoch_order(
+    loader: DataLoader[Any], *, seed: int, epoch: int, rank: int, begin: int = 0
+) -> EpochOrder:
     """Find the batches of an epoch without reading a sample or moving a global stream.
 
     Args:
@@ -109,6 +133,8 @@ def epoch_order(loader: DataLoader[Any], *, seed: int, epoch: int, rank: int) ->
         epoch: Which epoch, from 0.
         rank: This process's rank. It has no say where the sampler shards by itself: such a sampler
             relies on all ranks drawing the same numbers.
+        begin: How many samples to leave out at the beginning; with torch's DistributedSampler, of
+            all processes together.
 
     Returns:
         The order.
@@ -118,24 +144,35 @@ def epoch_order(loader: DataLoader[Any], *, seed: int, epoch: int, rank: int) ->
     """
     batch_sampler: Any = loader.batch_sampler
     sampler = getattr(batch_sampler, "sampler", None)
-    if any(hasattr(s, name) for s in (batch_sampler, sampler) for name in _SHARDING_ATTRIBUTES):
-        rank = 0
-    order_seed = derive_seed(seed, "order", epoch, rank)
+    order_seed = derive_seed(seed, "order", epoch, 0 if is_sharded(loader) else rank)
     if type(batch_sampler) is not BatchSampler:
         with _prepared(batch_sampler, order_seed, epoch):
             # Copied one by one: a batch sampler may yield the same list over and over.
             return EpochOrder(batches=_exhaust(batch_sampler, each=list))
-    samples = _known_samples(sampler, order_seed)
-    is_cheap = samples is not None
+    samples: Optional[Union[Samples, ListedSamples]]
+    samples = _known_samples(sampler, order_seed, epoch, begin)
     if samples is None:
         with _prepared(batch_sampler, order_seed, epoch):
-            samples = _compact(_exhaust(sampler))
+            samples = ListedSamples(_exhaust(sampler), begin=begin)
     return EpochOrder(
         samples=samples,
         batch_size=batch_sampler.batch_size,
         drop_last=batch_sampler.drop_last,
-        is_cheap=is_cheap,
     )
+
+
+def is_sharded(loader: DataLoader[Any]) -> bool:
+    """Tell whether the sampler gives every process a part of the epoch.
+
+    Args:
+        loader: The loader whose sampler decides.
+
+    Returns:
+        Whether it does; otherwise every process goes through all samples by itself.
+    """
+    batch_sampler: Any = loader.batch_sampler
+    owners = (batch_sampler, getattr(batch_sampler, "sampler", None))
+    return any(hasattr(owner, name) for owner in owners for name in _SHARDING_ATTRIBUTES)
 
 
 def is_known_order(loader: DataLoader[Any]) -> bool:
@@ -145,14 +182,14 @@ def is_known_order(loader: DataLoader[Any]) -> bool:
         loader: The loader whose sampler decides.
 
     Returns:
-        Whether it is one of torch's plain shuffled or sequential orders.
+        Whether it is one of torch's plain shuffled, sequential or distributed orders.
     """
     batch_sampler: Any = loader.batch_sampler
     return type(batch_sampler) is BatchSampler and _is_known_sampler(batch_sampler.sampler)
 
 
 def _is_known_sampler(sampler: Any) -> bool:
-    if type(sampler) is SequentialSampler:
+    if type(sampler) in (SequentialSampler, DistributedSampler):
         return True
     return (
         type(sampler) is RandomSampler
@@ -161,24 +198,46 @@ def _is_known_sampler(sampler: Any) -> bool:
     )
 
 
-def _known_samples(sampler: Any, seed: int) -> Optional[Sequence[object] | torch.Tensor]:
+def _known_samples(sampler: Any, seed: int, epoch: int, begin: int) -> Optional[Samples]:
     if not _is_known_sampler(sampler):
         return None
+    if type(sampler) is DistributedSampler:
+        length = len(sampler.dataset)  # type: ignore[arg-type]  # torch itself asks for its length
+        sampler.set_epoch(epoch)  # who looks at it later finds what it would have been
+        # Not from the run's seed: processes that were seeded differently still share one order. As
+        # long as that is a plain shuffle, it is the one that the sampler itself would have made.
+        shared = sampler.seed + epoch
+        return Samples(
+            length,
+            Permutation(length, shared) if sampler.shuffle else None,
+            begin=begin,
+            rank=sampler.rank,
+            world_size=sampler.num_replicas,
+            drop_last=sampler.drop_last,
+        )
     length = len(sampler.data_source)
-    if type(sampler) is SequentialSampler:
-        return range(length)
-    # A tensor, not a list: any batch is one slice, and a billion samples are 8 GB, not 36.
-    return torch.randperm(length, generator=torch.Generator().manual_seed(seed))
+    order = None if type(sampler) is SequentialSampler else Permutation(length, seed)
+    return Samples(length, order, begin=begin)
 
 
 @contextlib.contextmanager
 def _prepared(batch_sampler: Any, seed: int, epoch: int) -> Iterator[None]:
+    set_epoch_of(batch_sampler, epoch)
+    with isolated_randomness(seed), seeded_samplers(batch_sampler, seed):
+        yield
+
+
+def set_epoch_of(batch_sampler: Any, epoch: int) -> None:
+    """Call ``set_epoch`` of a batch sampler and of the sampler in it, where they have one.
+
+    Args:
+        batch_sampler: The batch sampler.
+        epoch: Which epoch, from 0.
+    """
     for each in (batch_sampler, getattr(batch_sampler, "sampler", None)):
         set_epoch = getattr(each, "set_epoch", None)
         if callable(set_epoch):
             set_epoch(epoch)
-    with isolated_randomness(seed), seeded_samplers(batch_sampler, seed):
-        yield
 
 
 def _as_it_is(item: Any) -> Any:
@@ -202,8 +261,3 @@ def _exhaust(sampler: Any, *, each: Callable[[Any], Any] = _as_it_is) -> List[An
             hint="Let it end after one epoch: batches(steps=...) starts the next one by itself.",
         )
     return items
-
-
-def _compact(samples: List[Any]) -> Sequence[object]:
-    # 8 bytes per sample instead of 36; only where it changes nothing about the indices.
-    return array("q", samples) if all(type(sample) is int for sample in samples) else samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any, Dict, List, Mapping
 
@@ -10,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from hfl_state._component import Component
+from hfl_state._settings import is_scheduler
 
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _NAMED_AT_MOST = 3
@@ -27,6 +29,8 @@ def problems_of(live: Any, saved: Any) -> List[str]:
     """
     if isinstance(live, Component):
         return live.check(saved)
+    if callable(getattr(live, "check", None)):
+        return [str(text) for text in live.check(saved)]  # as a checkpoint manager would ask it
     if not isinstance(saved, Mapping):
         return [f"It is a {type(saved).__name__}, not a mapping."]
     if isinstance(live, nn.Module):
@@ -51,6 +55,8 @@ def restore(live: Any, saved: Any) -> None:
         live.load_state_dict({name: by_name[canonical(name)] for name in live.state_dict()})
     elif isinstance(live, Optimizer):
         _restore_optimizer(live, saved)
+    elif is_scheduler(live):
+        live.load_state_dict(copy.deepcopy(saved))  # it would share its lists with the saved state
     else:
         live.load_state_dict(saved)
 
@@ -127,8 +133,22 @@ def _restore_optimizer(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
     for key, parameter in _pairs(saved["param_groups"], optimizer):
         live: Dict[str, Any] = optimizer.state.get(parameter, {})
         for name, value in saved["state"].get(key, {}).items():
-            # Nor may the run go on in the saved tensors, which torch takes over where it can.
-            if _is_tensor_pair(value, live.get(name)) and (
-                value.dtype != live[name].dtype or value.data_ptr() == live[name].data_ptr()
-            ):
-                live[name] = value.detach().to(device=live[name].device, copy=True)
+            if name in live:
+                live[name] = _owned(value, live[name])
+
+
+def _owned(saved: Any, live: Any) -> Any:
+    """Take the bits that were saved to where torch put its cast of them, in memory of their own.
+
+    Nor may the run go on in the saved tensors, which torch takes over where it can: LBFGS keeps lists
+    of them.
+    """
+    if isinstance(saved, torch.Tensor) and isinstance(live, torch.Tensor):
+        if saved.dtype == live.dtype and saved.data_ptr() != live.data_ptr():
+            return live
+        return saved.detach().to(device=live.device, copy=True)
+    if isinstance(saved, (list, tuple)) and isinstance(live, (list, tuple)):
+        return type(live)(_owned(there, here) for there, here in zip(saved, live))
+    if isinstance(saved, dict) and isinstance(live, dict):
+        return {key: _owned(saved[key], here) for key, here in live.items()}
+    return copy.deepcopy(live)

@@ -198,6 +198,32 @@ class GeneratorState:
         else:
             generator.set_state(text_to_tensor(state["state"]))
 
+    def is_of(self, generator: Any) -> bool:
+        """Tell whether this is the state of a generator.
+
+        Args:
+            generator: Any generator.
+
+        Returns:
+            Whether it is.
+        """
+        return self._generator is generator
+
+    def seed(self, seed: int) -> None:
+        """Let the generator begin anew.
+
+        Args:
+            seed: From where.
+        """
+        generator = self._generator
+        if isinstance(generator, np.random.Generator):
+            bits = generator.bit_generator
+            bits.state = type(bits)(seed).state
+        elif isinstance(generator, torch.Generator):
+            generator.manual_seed(seed)
+        else:
+            generator.seed(seed % 2**32)  # all that NumPy's legacy generators take
+
     def scratch(self) -> GeneratorState:
         """Make another generator of the same kind, to try a state on.
 

@@ -2,62 +2,92 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import torch
 from torch.utils.data import DataLoader
 
-from hfl_core import ConfigError
-from hfl_state._component import FORMAT, Component, count_problems, format_problems, logger
-from hfl_state._epoch_order import EpochOrder, epoch_order, is_known_order
-from hfl_state._loader_rebuild import UpcomingBatches, rebuild, refuse_unsupported
+from hfl_state._component import (
+    FORMAT,
+    Component,
+    OnChange,
+    check_on_change,
+    count_problems,
+    format_problems,
+    logger,
+)
+from hfl_state._dataset_identity import dataset_fingerprint, dataset_length
+from hfl_state._position import Position
 from hfl_state._ranks import rank_and_world_size
-from hfl_state._seeds import derive_seed
+from hfl_state._source import source_of
+from hfl_state._turns import Turns
 
 _FIELDS: Dict[str, Any] = {
+    "kind": str,
     "seed": int,
     "epoch": int,
     "batch": int,
+    "begin": int,
     "dataset_length": (int, type(None)),
+    "dataset_fingerprint": (str, type(None)),
     "batch_size": (int, type(None)),
     "drop_last": bool,
     "sampler": str,
+    "seeds_samples": bool,
     "workers": int,
     "world_size": int,
     "rank": int,
     "order": (str, type(None)),
+    "inner": (Mapping, type(None)),
 }
 
 
 class ResumableLoader(Component):
-    """Wrap a map-style DataLoader so that its position is exact and can be saved and restored.
+    """Wrap a DataLoader so that its position is exact and can be saved and restored.
 
     Each ``for`` loop goes through the *rest* of the current epoch, then the next one through the
     next epoch. The position counts batches that were handed out, never ones that workers prefetched;
     with the last batch of an epoch it stands at the start of the next. A resume reads no sample
     that was already handed out.
 
-    The order of an epoch follows from (seed, epoch, rank) alone: it neither reads nor moves the
-    global random streams, nor does it depend on the number of workers. Every batch also seeds the
-    worker that fetches it, so random augmentations are the same after a resume. Without workers they
-    draw from the global streams, which `RngState` saves.
+    **Map-style datasets**, with any sampler that ends after an epoch and any number of workers. The
+    order of an epoch follows from (seed, epoch, rank) alone: it neither reads nor moves the global
+    random streams, nor does it depend on the number of workers. With torch's sequential, shuffling
+    and distributed samplers no part of it is computed before it is needed, so going back to a
+    position takes the same time wherever it is. Other samplers are iterated once per epoch, ahead of
+    it, with all randomness that they draw from seeded and their ``set_epoch`` called; one that
+    remembers earlier iterations in any other way is refused. Every batch also seeds the worker that
+    fetches it, so random augmentations are the same after a resume. Without workers they draw from
+    the global streams, which `RngState` saves.
 
-    A sampler's ``set_epoch`` is called with the epoch. Samplers other than torch's plain sequential
-    and shuffled ones are iterated once per epoch, ahead of it, with all randomness that they draw
-    from seeded; one that remembers earlier iterations in any other way is refused.
+    **Loaders and streams that keep a state**: torchdata's ``StatefulDataLoader``, and a DataLoader
+    without workers over an iterable dataset with ``state_dict`` (as those of ``datasets``, or
+    `ShuffleBuffer`). Their state is used as it is, and a stream is read one batch ahead. What they
+    draw in this process follows from (seed, epoch, batch).
 
     What cannot be restored: random generators that a dataset keeps for itself inside its workers.
 
     Args:
-        loader: The loader to take the dataset, sampler, workers and so on from. It is not used up.
+        loader: The loader to take the dataset, sampler, workers and so on from. A plain one is not
+            used up.
         seed: What the order follows from. None takes the seed of the loader's or its sampler's
             generator, else ``torch.initial_seed()``; nothing is drawn.
+        seed_samples: Whether each sample of a map-style dataset is fetched with Python, NumPy and
+            torch seeded from (seed, epoch, index). Augmentations then depend neither on the number of
+            workers nor on the batch that a sample is in; it takes some 30 µs a sample. (A dataset that
+            fetches a whole batch at once, by ``__getitems__``, is seeded once per batch.)
+        fingerprint: What stands for the content of the dataset; None asks the dataset for its
+            ``fingerprint`` or ``_fingerprint``.
+        exact: Whether a stream whose state loses samples is refused; otherwise there is a warning.
+        on_change: What to do when the batch size, the number of processes or anything else is not
+            what it was: ``"error"`` and ``"keep"`` refuse, as nothing of it can be put back here,
+            ``"override"`` goes on with what it is now. Where the samples keep their order, which is
+            so as long as the dataset and the class of the sampler do, none is read twice or skipped.
 
     Attributes:
         loader: The loader that was wrapped.
-        seed: What the order follows from.
-        epoch: Epochs that were handed out completely.
-        batch: Batches of the current epoch that were handed out.
+        on_change: As above.
 
     Raises:
         ConfigError: The loader is of a kind whose position cannot be known.
@@ -76,21 +106,44 @@ class ResumableLoader(Component):
     per_rank = True
     """Every rank has a position and an order of its own, saved in a file of its own."""
 
-    def __init__(self, loader: DataLoader[Any], *, seed: Optional[int] = None) -> None:
-        refuse_unsupported(loader)
+    def __init__(  # one per question that has more than one good answer
+        self,
+        loader: DataLoader[Any],
+        *,
+        seed: Optional[int] = None,
+        seed_samples: bool = False,
+        fingerprint: Optional[str] = None,
+        exact: bool = True,
+        on_change: OnChange = "error",
+    ) -> None:
+        check_on_change(on_change)
+        is_loader = isinstance(loader, DataLoader)  # else it is refused in a moment
+        default_seed = _default_seed(loader) if seed is None and is_loader else 0
+        self._source = source_of(loader, seeds_samples=seed_samples, is_exact=exact)
         self.loader = loader
+        self.on_change = on_change
+        self._seeds_samples = seed_samples
         self._has_own_seed = seed is not None
-        self.seed = _default_seed(loader) if seed is None else int(seed)
-        self.epoch = 0
-        self.batch = 0
+        self._at = Position(default_seed if seed is None else int(seed))
+        # Asked once: a subset digests its indices for it.
+        self._fingerprint = fingerprint or dataset_fingerprint(loader.dataset)
         self.last_batch_size = 0
-        self._order: Optional[EpochOrder] = None
-        self._checked: Optional[EpochOrder] = None
-        self._is_repeatable = is_known_order(loader)
-        self._generator = torch.Generator()
-        self._upcoming = UpcomingBatches(is_seeding=loader.num_workers > 0)
-        self._inner = rebuild(loader, self._upcoming, self._generator)
-        self._turn: object = None
+        self._turns = Turns()
+
+    @property
+    def seed(self) -> int:
+        """What the order follows from."""
+        return self._at.seed
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that were handed out completely."""
+        return self._at.epoch
+
+    @property
+    def batch(self) -> int:
+        """Batches of the current epoch that were handed out."""
+        return self._at.batch
 
     @property
     def dataset(self) -> Any:
@@ -105,11 +158,11 @@ class ResumableLoader(Component):
     @property
     def is_epoch_start(self) -> bool:
         """Whether no batch of the current epoch was handed out yet."""
-        return self.batch == 0
+        return self._at.is_epoch_start
 
     def __len__(self) -> int:
         """Count the batches of the current epoch, those handed out included."""
-        return len(self._current_order())
+        return self._source.count(self._at)
 
     def __iter__(self) -> Iterator[Any]:
         """Hand out the rest of the current epoch.
@@ -120,99 +173,57 @@ class ResumableLoader(Component):
         Raises:
             ConfigError: Another loop over the same loader was begun meanwhile.
         """
-        turn = self._turn = object()
+        turn = self._turns.begin()
         if self.is_epoch_start:
-            self._order = None  # the user may have changed the sampler since
-        order = self._current_order()
-        rank, _ = rank_and_world_size()
-        self._upcoming.aim(
-            order, self.batch, seed=derive_seed(self.seed, "fetch", self.epoch, rank)
-        )
-        # Only worker_init_fn sees what follows from this one: torch draws the workers' base seed.
-        self._generator.manual_seed(derive_seed(self.seed, "workers", self.epoch, rank))
-        for item in self._inner:
-            self._advance(order)
-            yield item
-            if self._turn is None:
+            self._source.forget()
+        was_handed_out = False
+        for fetched in self._source.fetch(dataclasses.replace(self._at)):
+            was_handed_out = True
+            self.last_batch_size = fetched.size
+            self._at.batch += 1
+            self._at.inner = fetched.inner
+            if fetched.is_last:
+                self._at.begin_epoch(self._at.epoch + 1)
+            yield fetched.item
+            if self._turns.is_over(turn):
                 return  # a state was loaded inside the loop body: the next loop starts from there
-            if self._turn is not turn:
-                raise ConfigError(
-                    "Two loops over one ResumableLoader are under way; it has one position only.",
-                    hint="Finish the first loop, or wrap the DataLoader a second time.",
-                )
-
-    def _advance(self, order: EpochOrder) -> None:
-        self.last_batch_size = len(order[self.batch])
-        self.batch += 1
-        if self.batch >= len(order):
-            self.epoch, self.batch, self._order = self.epoch + 1, 0, None
-
-    def _current_order(self) -> EpochOrder:
-        if self._order is None:
-            self._order = self._order_of(self.seed, self.epoch)
-            self._prove_repeatable(self._order)
-        return self._order
-
-    def _order_of(self, seed: int, epoch: int) -> EpochOrder:
-        rank, _ = rank_and_world_size()
-        return epoch_order(self.loader, seed=seed, epoch=epoch, rank=rank)
-
-    def _prove_repeatable(self, order: EpochOrder) -> None:
-        # Found out at the start of the training, not when a resume needs it.
-        if self._is_repeatable:
-            return
-        again = self._order_of(self.seed, self.epoch)
-        if again.fingerprint() != order.fingerprint():
-            raise ConfigError(
-                f"The sampler {self._sampler_name} gives another order each time it is asked for "
-                f"epoch {self.epoch}, so no resume could be exact.",
-                hint="Let the order follow from set_epoch(epoch), from the global random streams, "
-                "or from a generator that is an attribute of the sampler.",
-            )
-        self._is_repeatable = True
-
-    @property
-    def _sampler_name(self) -> str:
-        batch_sampler: Any = self.loader.batch_sampler
-        inner = getattr(batch_sampler, "sampler", None)
-        names = [type(each).__name__ for each in (batch_sampler, inner) if each is not None]
-        return names[-1] if names[0] == "BatchSampler" else "/".join(names)
+        if not was_handed_out and not self.is_epoch_start:
+            self._at.begin_epoch(self._at.epoch + 1)  # nothing was left of it
 
     def _shape(self) -> Dict[str, Any]:
         rank, world_size = rank_and_world_size()
-        dataset: Any = self.loader.dataset
         return {
-            "dataset_length": len(dataset) if hasattr(dataset, "__len__") else None,
-            "batch_size": self.loader.batch_size,
-            "drop_last": self._drop_last,
-            "sampler": self._sampler_name,
+            "dataset_length": dataset_length(self.loader.dataset),
+            "dataset_fingerprint": self._fingerprint,
+            **self._source.shape(),
+            "seeds_samples": self._seeds_samples,
             "world_size": world_size,
             "rank": rank,
         }
-
-    @property
-    def _drop_last(self) -> bool:
-        # With a batch_sampler of the user's the loader's own flag is always False.
-        return bool(getattr(self.loader.batch_sampler, "drop_last", self.loader.drop_last))
 
     def state_dict(self) -> Dict[str, Any]:
         """Return the position and what it depends on.
 
         Returns:
-            Plain values, the same number of them however large the dataset is.
+            Plain values, the same number of them however large a map-style dataset is; for a stream,
+            what the dataset or the loader says of itself.
         """
+        at = self._at
         return {
             "format": FORMAT,
-            "seed": self.seed,
-            "epoch": self.epoch,
-            "batch": self.batch,
+            "kind": self._source.kind,
+            "seed": at.seed,
+            "epoch": at.epoch,
+            "batch": at.batch,
+            "begin": at.begin,
             **self._shape(),
             "workers": self.loader.num_workers,
-            "order": None if self.is_epoch_start else self._current_order().fingerprint(),
+            "order": self._source.fingerprint(at),
+            "inner": None if at.is_epoch_start else self._source.inner(at),
         }
 
-    def check(self, saved: Mapping[str, Any]) -> List[str]:
-        """Say in words what keeps a saved position from being gone back to.
+    def problems(self, saved: Mapping[str, Any]) -> List[str]:
+        """Say in words why a saved position can never be gone back to.
 
         Args:
             saved: What ``state_dict()`` returned.
@@ -221,22 +232,32 @@ class ResumableLoader(Component):
             One sentence per problem.
         """
         problems = format_problems(saved, _FIELDS) or count_problems(
-            saved, ["seed", "epoch", "batch"]
+            saved, ["seed", "epoch", "batch", "begin"]
         )
-        problems = problems or [
-            f"The {name.replace('_', ' ')} was {saved[name]!r} and is {here!r} now."
-            for name, here in self._shape().items()
-            if saved[name] != here
-        ]
-        self._checked = None
-        if problems or saved["batch"] == 0:
-            return problems
-        order = self._checked = self._order_of(saved["seed"], saved["epoch"])
-        if saved["batch"] >= len(order):
-            return [f"Its batch is {saved['batch']}, but an epoch has {len(order)} batches."]
-        if saved["order"] != order.fingerprint():
-            return [f"The sampler gives other batches for epoch {saved['epoch']} than it did."]
-        return []
+        if not problems and saved["kind"] != self._source.kind:
+            problems = [
+                f"The kind of loader was {saved['kind']!r} and is {self._source.kind!r} now."
+            ]
+        return problems or self._source.problems(saved, self._changed(saved))
+
+    def differences(self, saved: Mapping[str, Any]) -> List[str]:
+        """Say in words how the loader was another one when the position was saved.
+
+        Args:
+            saved: A state that `problems` found nothing wrong with.
+
+        Returns:
+            One sentence per difference.
+        """
+        here = self._shape()
+        changed = self._changed(saved)
+        return [
+            f"The {name.replace('_', ' ')} was {saved[name]!r} and is {here[name]!r} now."
+            for name in changed
+        ] or self._source.order_differences(saved)
+
+    def _changed(self, saved: Mapping[str, Any]) -> List[str]:
+        return [name for name, here in self._shape().items() if saved[name] != here]
 
     def _apply(self, saved: Mapping[str, Any]) -> None:
         if self._has_own_seed and saved["seed"] != self.seed:
@@ -245,21 +266,25 @@ class ResumableLoader(Component):
                 saved["seed"],
                 self.seed,
             )
-        if (saved["workers"] == 0) != (self.loader.num_workers == 0):
+        is_moved = (saved["workers"] == 0) != (self.loader.num_workers == 0)
+        if is_moved and not self._seeds_samples:
             logger.warning(
                 "The state was saved with %d workers and goes on with %d: the samples are the "
                 "same, random augmentations are not.",
                 saved["workers"],
                 self.loader.num_workers,
             )
-        self.seed, self.epoch, self.batch = saved["seed"], saved["epoch"], saved["batch"]
-        # Where it was checked it is the order that was saved, so it can be gone back to: no need to
-        # ask the sampler a second and a third time.
-        self._order, self._checked, self._turn = self._checked, None, None
-        self._is_repeatable = self._is_repeatable or self._order is not None
+        changed = self._changed(saved)
+        if changed or self._source.order_differences(saved):
+            self._at = self._source.translate(saved, changed)
+        else:
+            names = [field.name for field in dataclasses.fields(Position)]
+            self._at = Position(**{name: saved[name] for name in names})
+        self._turns.interrupt()
 
     def __repr__(self) -> str:
-        return f"ResumableLoader({self._sampler_name}, epoch={self.epoch}, batch={self.batch})"
+        sampler = self._source.shape()["sampler"]
+        return f"ResumableLoader({sampler}, epoch={self.epoch}, batch={self.batch})"
 
 
 def _default_seed(loader: DataLoader[Any]) -> int:

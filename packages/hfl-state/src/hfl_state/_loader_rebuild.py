@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Optional
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from hfl_core import ConfigError
 from hfl_state._epoch_order import EpochOrder
-from hfl_state._seeds import SeededBatch, derive_seed
+from hfl_state._seeds import SeededBatch, SeededSamples, derive_seed
+from hfl_state._worker_signals import SteadyWorker
 
-_KEPT = ("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn")
+_KEPT = ("num_workers", "collate_fn", "pin_memory", "timeout")
 _OVERRIDABLE = ("__iter__", "_get_iterator")
 
 
@@ -22,62 +23,54 @@ class UpcomingBatches:
     stay as they are from one epoch to the next.
 
     Args:
-        is_seeding: Whether each batch carries a seed to the worker that fetches it.
+        is_seeding: Whether each batch carries a seed to whoever fetches it.
+        is_seeding_samples: Whether it carries one for each of its samples.
     """
 
-    def __init__(self, *, is_seeding: bool) -> None:
+    def __init__(self, *, is_seeding: bool, is_seeding_samples: bool = False) -> None:
         self._is_seeding = is_seeding
+        self._is_seeding_samples = is_seeding_samples
         self._order: Optional[EpochOrder] = None
         self._start = 0
         self._seed = 0
+        self._samples_seed = 0
 
-    def aim(self, order: EpochOrder, start: int, *, seed: int) -> None:
+    def aim(self, order: EpochOrder, start: int, *, seed: int, samples: int) -> None:
         """Choose what the next iteration yields.
 
         Args:
             order: The batches of the epoch.
             start: The first batch to yield.
             seed: What the seeds of the batches follow from.
+            samples: What the seeds of the samples follow from.
         """
-        self._order, self._start, self._seed = order, start, seed
+        self._order, self._start = order, start
+        self._seed, self._samples_seed = seed, samples
 
     def __iter__(self) -> Iterator[List[object]]:
-        order, seed = self._order, self._seed
+        order, seed, samples_seed = self._order, self._seed, self._samples_seed
         if order is None:
             return
         for number in range(self._start, len(order)):
             batch = order[number]
-            yield SeededBatch(derive_seed(seed, number), batch) if self._is_seeding else batch
+            if self._is_seeding_samples:
+                yield SeededSamples(samples_seed, derive_seed(seed, number), batch)
+            else:
+                yield SeededBatch(derive_seed(seed, number), batch) if self._is_seeding else batch
 
     def __len__(self) -> int:
         return 0 if self._order is None else len(self._order) - self._start
 
 
 def refuse_unsupported(loader: Any) -> None:
-    """Refuse a loader whose position cannot be known, and say what to do instead.
+    """Refuse a loader over a map-style dataset whose position cannot be known, and say what to do.
 
     Args:
         loader: What the user wants to make resumable.
 
     Raises:
-        ConfigError: It is such a loader, or none at all.
+        ConfigError: It is such a loader.
     """
-    if not isinstance(loader, DataLoader):
-        raise ConfigError(
-            f"A {type(loader).__name__} is not a torch DataLoader.",
-            hint="Pass a torch.utils.data.DataLoader over a map-style dataset.",
-        )
-    name = type(loader).__name__
-    if hasattr(loader, "load_state_dict"):
-        raise ConfigError(
-            f"A {name} keeps a position of its own, which would contradict this one.",
-            hint="Pass a plain torch DataLoader with the same arguments.",
-        )
-    if isinstance(loader.dataset, IterableDataset):
-        raise ConfigError(
-            "The position in an IterableDataset is not known to its DataLoader.",
-            hint="Use a map-style dataset (one with __getitem__ and __len__).",
-        )
     if loader.batch_sampler is None:
         raise ConfigError(
             "With batch_size=None the DataLoader makes no batches to count.",
@@ -88,8 +81,21 @@ def refuse_unsupported(loader: Any) -> None:
             "With in_order=False batches come in an order that cannot be gone back to.",
             hint="Leave in_order at True.",
         )
+    refuse_overrides(loader)
+
+
+def refuse_overrides(loader: Any) -> None:
+    """Refuse a loader that does something of its own to the batches.
+
+    Args:
+        loader: A torch DataLoader.
+
+    Raises:
+        ConfigError: It is such a loader.
+    """
     for method in _OVERRIDABLE:
         if getattr(type(loader), method) is not getattr(DataLoader, method):
+            name = type(loader).__name__
             raise ConfigError(
                 f"A {name} overrides {method}, and what it does there would be lost.",
                 hint="Pass a plain DataLoader, and move that work to collate_fn or the loop body.",
@@ -111,6 +117,7 @@ def rebuild(
     """
     options: Dict[str, Any] = {name: getattr(loader, name) for name in _KEPT}
     if loader.num_workers > 0:
+        options["worker_init_fn"] = SteadyWorker(loader.worker_init_fn)
         options["prefetch_factor"] = loader.prefetch_factor
         options["persistent_workers"] = loader.persistent_workers
         options["multiprocessing_context"] = loader.multiprocessing_context

@@ -26,6 +26,21 @@ def check_mode(mode: str) -> None:
         )
 
 
+def check_min_delta(min_delta: float) -> None:
+    """Refuse a delta by which nothing could be compared.
+
+    Args:
+        min_delta: What an improvement has to exceed.
+
+    Raises:
+        ConfigError: It is negative or no number.
+    """
+    if not min_delta >= 0:  # also refuses NaN
+        raise ConfigError(
+            f"A min_delta of {min_delta!r} makes no sense.", hint="It is 0 or positive."
+        )
+
+
 def finite(value: Any) -> Optional[float]:
     """Read a metric as a number, or None where it cannot be compared.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from hfl_core import IncompatibleStateError
+from hfl_core import ConfigError, IncompatibleStateError
 from hfl_state._best_metric import BestMetric
 from hfl_state._component import FORMAT, Component, count_problems, format_problems, logger
 from hfl_state._ranks import rank_and_world_size
@@ -42,20 +42,34 @@ class Progress(Component):
         self.samples = 0
         self.accumulate = 0
         self.pending = 0
+        self._resumed_with = 0
         self.best: Dict[str, BestMetric] = {}
 
-    def announce(self, accumulate: int) -> None:
-        """Warn when the run goes on with another number of batches per step.
+    def settle(self, accumulate: int) -> int:
+        """Decide on the number of batches per step, after a resume.
 
         Args:
-            accumulate: Batches per step.
+            accumulate: What is asked for.
+
+        Returns:
+            What holds.
+
+        Raises:
+            ConfigError: The run was saved with another one, and nothing was said about it.
         """
-        if self.accumulate not in (0, accumulate):
-            logger.warning(
-                "The run accumulated %d batches per step so far and goes on with %d.",
-                self.accumulate,
-                accumulate,
+        then, self._resumed_with = self._resumed_with, 0
+        if then in (0, accumulate):
+            return accumulate
+        text = f"The run accumulated {then} batches per step so far, not {accumulate}."
+        if self.on_change == "error":
+            self._resumed_with = then
+            raise ConfigError(
+                text,
+                hint="Pass the same accumulate=, or on_change='keep' or 'override' to TrainingState.",
             )
+        goes_on = then if self.on_change == "keep" else accumulate
+        logger.warning("%s It goes on with %d.", text, goes_on)
+        return goes_on
 
     def count(
         self, samples: int, *, ends_epoch: bool, accumulate: int, is_last_epoch: bool
@@ -100,7 +114,7 @@ class Progress(Component):
             "classes": dict(self._classes),
         }
 
-    def check(self, saved: Mapping[str, Any]) -> List[str]:
+    def problems(self, saved: Mapping[str, Any]) -> List[str]:
         """Say in words what keeps the saved counts from being gone on from.
 
         Args:
@@ -112,9 +126,6 @@ class Progress(Component):
         problems = format_problems(saved, _FIELDS) or count_problems(saved, _COUNTS)
         if problems:
             return problems
-        world_size = rank_and_world_size()[1]
-        if saved["world_size"] != world_size:
-            problems.append(f"The world size was {saved['world_size']} and is {world_size} now.")
         live = self._classes
         problems += [
             f"The class of {name!r} was {there} and is {live[name]} now."
@@ -126,10 +137,23 @@ class Progress(Component):
                 problems.append(f"Best {name!r}: {problem}")
         return problems
 
+    def differences(self, saved: Mapping[str, Any]) -> List[str]:
+        """Say in words whether there were more or fewer processes.
+
+        Args:
+            saved: A state that `problems` found nothing wrong with.
+
+        Returns:
+            One sentence, or nothing.
+        """
+        there, here = saved["world_size"], rank_and_world_size()[1]
+        return [] if there == here else [f"The world size was {there} and is {here} now."]
+
     def _apply(self, saved: Mapping[str, Any]) -> None:
         for name in _COUNTS:
             setattr(self, name, saved[name])
         self.pending = 0
+        self._resumed_with = self.accumulate
         best = {}
         for name, state in saved["best"].items():
             best[name] = self._best_of(name, state)

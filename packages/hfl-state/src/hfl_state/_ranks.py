@@ -1,7 +1,8 @@
-"""Which of how many processes this one is."""
+"""Which of how many processes this one is, and what they agree on."""
 
 from __future__ import annotations
 
+import torch
 import torch.distributed
 
 
@@ -14,3 +15,21 @@ def rank_and_world_size() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
+
+
+def highest_of_all(value: int) -> int:
+    """Find the highest value among all processes; each of them has to ask.
+
+    Args:
+        value: This process's.
+
+    Returns:
+        The same number in every process.
+    """
+    if rank_and_world_size()[1] == 1:
+        return value
+    # NCCL moves tensors of its own devices only.
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    tensor = torch.tensor([value], dtype=torch.int64, device=device)
+    torch.distributed.all_reduce(tensor, op=torch.distributed.ReduceOp.MAX)
+    return int(tensor.item())

@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 
 from hfl_state._seeds import derive_seed
 
-_GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
+GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 _NESTED = ("sampler", "batch_sampler")
 
 
@@ -40,12 +40,23 @@ def seeded_samplers(sampler: Any, seed: int) -> Iterator[None]:
             restore()
 
 
+def seed_samplers(sampler: Any, seed: int) -> None:
+    """Seed every generator that a sampler, or one inside it, holds, for good.
+
+    Args:
+        sampler: A sampler or batch sampler, or None.
+        seed: What to seed with; each generator gets one of its own.
+    """
+    for number, generator in enumerate(_generators(sampler, set())):
+        _seed(generator, derive_seed(seed, number))
+
+
 def _generators(sampler: Any, seen: set[int]) -> Iterator[Any]:
     if id(sampler) in seen:
         return
     seen.add(id(sampler))
     for name, value in sorted(getattr(sampler, "__dict__", {}).items()):
-        if isinstance(value, _GENERATORS):
+        if isinstance(value, GENERATORS):
             if id(value) not in seen:
                 seen.add(id(value))
                 yield value

@@ -59,15 +59,24 @@ def isolated_randomness(seed: int) -> Iterator[None]:
         torch.get_rng_state(),
     )
     try:
-        random.seed(seed)
-        np.random.seed(seed % _NUMPY_SEEDS)
-        # Not torch.manual_seed, which would seed the accelerators too.
-        torch.default_generator.manual_seed(seed % 2**63)
+        seed_cpu(seed)
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
         torch.set_rng_state(torch_)
+
+
+def seed_cpu(seed: int) -> None:
+    """Seed Python, NumPy and torch on the CPU, and leave the accelerators alone.
+
+    Args:
+        seed: Any whole number from 0.
+    """
+    random.seed(seed)
+    np.random.seed(seed % _NUMPY_SEEDS)
+    # Not torch.manual_seed, which would seed the accelerators too.
+    torch.default_generator.manual_seed(seed % 2**63)
 
 
 class SeededBatch(list):  # type: ignore[type-arg]  # subscripting list at run time needs 3.9
@@ -91,5 +100,33 @@ class SeededBatch(list):  # type: ignore[type-arg]  # subscripting list at run t
 
 
 def _seed_and_unpack(seed: int, indices: list[object]) -> list[object]:
-    seed_global(seed)
+    seed_cpu(seed)
     return indices
+
+
+class SeededSamples(list):  # type: ignore[type-arg]  # subscripting list at run time needs 3.9
+    """The indices of one batch, each of which seeds whoever goes through them to fetch its sample.
+
+    A sample's seed follows from its index, so its augmentation depends neither on the batch that it
+    is in nor on the process that fetches it. After the last, the batch's seed is set: what puts
+    samples together may draw as well.
+
+    Args:
+        epoch_seed: What the samples' seeds follow from, in this epoch.
+        batch_seed: The seed after the samples.
+        indices: The samples of the batch.
+    """
+
+    def __init__(self, epoch_seed: int, batch_seed: int, indices: list[object]) -> None:
+        super().__init__(indices)
+        self.epoch_seed = epoch_seed
+        self.batch_seed = batch_seed
+
+    def __iter__(self) -> Iterator[object]:
+        for index in super().__iter__():
+            seed_cpu(derive_seed(self.epoch_seed, index))
+            yield index
+        seed_cpu(self.batch_seed)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (SeededSamples, (self.epoch_seed, self.batch_seed, self[:]))

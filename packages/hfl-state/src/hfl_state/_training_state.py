@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Literal, Mapping, Optional
+from typing import Any, Collection, Dict, Iterable, List, Literal, Mapping, Optional
 
 from torch import nn
 from torch.utils.data import DataLoader
 
 from hfl_core import ConfigError
+from hfl_state._batches import Batches
 from hfl_state._best_metric import BestMetric
-from hfl_state._component import is_count, raise_for
-from hfl_state._early_stopping import EarlyStopping
+from hfl_state._callbacks import Callbacks
+from hfl_state._clock import Clock
+from hfl_state._component import Component, OnChange, check_on_change, logger, raise_for
+from hfl_state._components import (
+    check_components,
+    check_names,
+    check_seed,
+    own_generators,
+    resumable,
+    unfolded,
+)
 from hfl_state._fit import problems_of, restore
 from hfl_state._loader import ResumableLoader
+from hfl_state._preemption import PreemptionGuard
 from hfl_state._progress import Progress
 from hfl_state._rng import RngState
 from hfl_state._seeds import seed_global
+from hfl_state._settings import Settings
 
-_RESERVED = ("progress", "rng", "step", "epoch", "batch", "samples", "best")
 
-
-class TrainingState:
+class TrainingState(Batches):
     """Everything that a training run needs to go on as if it had never stopped.
 
     Give it what your loop uses, iterate `batches`, and save the `components` (or the one
@@ -34,26 +44,35 @@ class TrainingState:
 
     Args:
         model: The model.
-        optimizer: The optimizer, if there is one.
-        scheduler: The learning rate scheduler.
+        optimizer: The optimizer, if there is one; several as a list, or as a dict by name.
+        scheduler: The learning rate scheduler; or several, as with optimizers.
         scaler: The gradient scaler.
-        loader: A map-style DataLoader, wrapped into a `ResumableLoader`, or one of these.
-        early_stopping: Ends `batches` once it has stopped.
+        loader: A DataLoader, wrapped into a `ResumableLoader`, or one of these.
+        early_stopping: Ends `batches` once it has stopped; or several, as with optimizers.
+        callbacks: Objects whose state is saved where they have one, in a list or by name. Two of one
+            class keep a state each.
         seed: Seeds Python, NumPy and torch now, and is what the data order follows from. The model's
             initial weights were drawn before: call ``torch.manual_seed`` ahead of it for these. None
             leaves the streams where they are and lets the order follow from
             ``torch.initial_seed()``.
-        rng: The random streams to save, where generators of your own belong to them.
-        more: Anything else with ``state_dict`` and ``load_state_dict``, under names of your own. None
-            is left out.
+        rng: The random streams to save, where generators of your own belong to them. Those of the
+            loader and its sampler always do.
+        guard: Ends `batches` when the process is to end.
+        on_change: What to do on a resume when hyperparameters, the schedule, the batch size, the
+            number of processes or the dataset are not what they were: ``"error"`` refuses and shows
+            the difference; ``"keep"`` goes on with the saved hyperparameters and schedule;
+            ``"override"`` with everything as it is now, which is not exact any more.
+        more: Anything else with ``state_dict`` and ``load_state_dict``, under names of your own, for
+            example ``ema=``. None is left out.
 
     Attributes:
         model: The model.
-        optimizer: The optimizer or None.
-        scheduler: The scheduler or None.
+        optimizer: What was passed, or None.
+        scheduler: What was passed, or None.
         scaler: The gradient scaler or None.
         loader: The `ResumableLoader` or None.
-        early_stopping: The early stopping or None.
+        early_stopping: What was passed, or None.
+        guard: The guard or None.
         rng: The random streams.
 
     Raises:
@@ -76,7 +95,7 @@ class TrainingState:
         [4, 5]
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each thing that a run may have
         self,
         *,
         model: Any,
@@ -84,26 +103,59 @@ class TrainingState:
         scheduler: Any = None,
         scaler: Any = None,
         loader: Optional[DataLoader[Any] | ResumableLoader] = None,
-        early_stopping: Optional[EarlyStopping] = None,
+        early_stopping: Any = None,
+        callbacks: Optional[Mapping[str, Any] | Iterable[Any]] = None,
         seed: Optional[int] = None,
         rng: Optional[RngState] = None,
+        guard: Optional[PreemptionGuard] = None,
+        on_change: OnChange = "error",
         **more: Any,
     ) -> None:
-        _check_seed(seed)
-        _check_names(more)
+        check_seed(seed)
+        check_names(more)
+        check_on_change(on_change)
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.scaler = scaler
         self.early_stopping = early_stopping
-        self.loader = _resumable(loader, seed)
+        self.on_change = on_change
+        classes: Dict[str, str] = {}
+        super().__init__(resumable(loader, seed), Progress(classes), guard)
         self.rng = RngState() if rng is None else rng
-        self._more = {name: each for name, each in more.items() if each is not None}
-        self._classes: Dict[str, str] = {}
-        self._progress = Progress(self._classes)
-        self._is_running = False
-        _check_components(self.components())
-        self._classes.update(_class_names(self.components()))
+        self._clock = Clock()
+        named = {
+            "model": model,
+            **unfolded("optimizer", optimizer),
+            **unfolded("scheduler", scheduler),
+            "scaler": scaler,
+            **unfolded("early_stopping", early_stopping),
+            "callbacks": None if callbacks is None else Callbacks(callbacks),
+            "loader": self.loader,
+            "progress": self._progress,
+            "clock": self._clock,
+            **{
+                name: each
+                for key, value in more.items()
+                for name, each in unfolded(key, value).items()
+            },
+        }
+        self._components = {name: each for name, each in named.items() if each is not None}
+        check_components(self._components)
+        settings = Settings(self._components)
+        # Restoring one thing may draw random numbers, so the streams come after all others.
+        self._components.update({"settings": settings, "rng": self.rng})
+        # Not of models: renaming or wrapping one is fine as long as its parameters fit.
+        classes.update(
+            (name, type(each).__name__)
+            for name, each in self._components.items()
+            if not isinstance(each, nn.Module)
+        )
+        for each in (self.loader, self._progress, settings, self.rng):
+            if each is not None and on_change != "error":
+                each.on_change = on_change
+        for name, generator in own_generators(self.loader).items():
+            self.rng.register(name, generator)
         if seed is not None:
             seed_global(seed)
 
@@ -134,6 +186,11 @@ class TrainingState:
     def samples(self) -> int:
         """Samples handed out by this process since the start of training."""
         return self._progress.samples
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training in this process and those that it goes on from."""
+        return self._clock.elapsed
 
     @property
     def best(self) -> Dict[str, BestMetric]:
@@ -169,120 +226,13 @@ class TrainingState:
         self.best[metric] = best
         return is_best
 
-    def batches(
-        self, *, steps: Optional[int] = None, epochs: Optional[int] = None, accumulate: int = 1
-    ) -> Iterator[Any]:
-        """Hand out batches until the run has come to a total of steps or epochs.
-
-        The totals count from the start of training, not from the resume: a run that is there already
-        yields nothing, and so does one whose early stopping has stopped. A state that is loaded
-        inside the loop body takes effect with the next batch.
-
-        Args:
-            steps: The total of optimizer steps to come to.
-            epochs: The total of epochs to come to; instead of steps.
-            accumulate: Batches per step. Groups may span epochs; with ``epochs`` the very last one
-                is cut short, so that no gradients are left over.
-
-        Returns:
-            An iterator over what the loader yields.
-
-        Raises:
-            ConfigError: There is no loader or it has no batches, both limits or none are given, a
-                number makes no sense, or another iteration of this state is under way.
-        """
-        loader = self._check_batches(steps, epochs, accumulate)
-        return self._run(loader, steps, epochs, accumulate)
-
-    def _check_batches(
-        self, steps: Optional[int], epochs: Optional[int], accumulate: int
-    ) -> ResumableLoader:
-        if self.loader is None:
-            raise ConfigError(
-                "This state has no loader to take batches from.",
-                hint="Pass loader=DataLoader(...) to TrainingState.",
-            )
-        if (steps is None) == (epochs is None):
-            raise ConfigError(
-                "batches() needs to know when to end: by steps or by epochs, one of them.",
-                hint="For example batches(steps=10_000) or batches(epochs=3).",
-            )
-        for name, value, least in (
-            ("steps", steps, 0),
-            ("epochs", epochs, 0),
-            ("accumulate", accumulate, 1),
-        ):
-            if value is not None and not is_count(value, least):
-                raise ConfigError(
-                    f"{name}={value!r} makes no sense.", hint=f"It is a whole number from {least}."
-                )
-        self._refuse_second_run()
-        return self.loader
-
-    def _refuse_second_run(self) -> None:
-        if self._is_running:
-            raise ConfigError(
-                "Another batches() of this state is under way; the counts are one run's.",
-                hint="Finish that loop first, or close() its iterator.",
-            )
-
-    def _run(
-        self,
-        loader: ResumableLoader,
-        steps: Optional[int],
-        epochs: Optional[int],
-        accumulate: int,
-    ) -> Iterator[Any]:
-        self._refuse_second_run()
-        self._is_running = True
-        try:
-            self._progress.announce(accumulate)
-            while not self._is_done(steps, epochs):
-                is_empty = True
-                for batch in loader:
-                    is_empty = False
-                    self._progress.count(
-                        loader.last_batch_size,
-                        ends_epoch=loader.is_epoch_start,
-                        accumulate=accumulate,
-                        is_last_epoch=self.epoch + 1 == epochs,
-                    )
-                    yield batch
-                    # Asked before the next batch is fetched, which may draw random numbers.
-                    if self._is_done(steps, epochs):
-                        return
-                if is_empty:
-                    raise ConfigError(
-                        "An epoch of this loader has no batches.",
-                        hint="Look at the dataset's length, the batch size and drop_last.",
-                    )
-        finally:
-            self._is_running = False
-
-    def _is_done(self, steps: Optional[int], epochs: Optional[int]) -> bool:
-        stopping = [e for e in self.components().values() if isinstance(e, EarlyStopping)]
-        if self.is_step_boundary and any(each.stopped for each in stopping):
-            return True  # not inside a group, whose gradients would be left over
-        return self.step >= steps if steps is not None else self.epoch >= (epochs or 0)
-
     def components(self) -> Dict[str, Any]:
         """Name everything that is saved, in the order in which it is restored.
 
         Returns:
             Name to object with ``state_dict`` and ``load_state_dict``. The random streams are last.
         """
-        named = {
-            "model": self.model,
-            "optimizer": self.optimizer,
-            "scheduler": self.scheduler,
-            "scaler": self.scaler,
-            "early_stopping": self.early_stopping,
-            "loader": self.loader,
-            "progress": self._progress,
-            **self._more,
-            "rng": self.rng,
-        }
-        return {name: each for name, each in named.items() if each is not None}
+        return dict(self._components)
 
     def state_dict(self) -> Dict[str, Any]:
         """Return the state of all components.
@@ -297,7 +247,7 @@ class TrainingState:
         progress = self._progress.state_dict()  # first: it may refuse
         return {
             name: progress if each is self._progress else each.state_dict()
-            for name, each in self.components().items()
+            for name, each in self._components.items()
         }
 
     def check(self, saved: Mapping[str, Any]) -> List[str]:
@@ -307,89 +257,52 @@ class TrainingState:
             saved: What `state_dict` returned: component name to state dict.
 
         Returns:
-            What keeps it from being restored exactly, in words: components that are missing or of
-            another class, shapes, the length of the dataset, batch size, world size. Nothing when it
-            fits.
+            What keeps it from being restored exactly, in words, whatever ``on_change`` makes of it:
+            components that are missing or of another class, shapes, hyperparameters and the learning
+            rate schedule, the dataset, batch size, world size. Nothing when it fits.
         """
-        live = self.components()
-        problems = [f"It has no {name!r}." for name in live if name not in saved]
-        problems += [f"Its {name!r} has no counterpart here." for name in saved if name not in live]
+        return self._compare(saved, is_report=True)
+
+    def _compare(
+        self, saved: Mapping[str, Any], *, is_report: bool, allowed: Collection[str] = ()
+    ) -> List[str]:
+        live = self._components
+        problems = [f"It has no {n!r}." for n in live if n not in saved and n not in allowed]
+        if is_report or self.on_change == "error":
+            problems += [f"Its {n!r} has no counterpart here." for n in saved if n not in live]
         for name, each in live.items():
-            if name in saved:
-                problems += [f"{name}: {text}" for text in problems_of(each, saved[name])]
+            if name not in saved:
+                continue
+            is_ours = is_report and isinstance(each, Component)
+            found = each.report(saved[name]) if is_ours else problems_of(each, saved[name])
+            problems += [f"{name}: {text}" for text in found]
         return problems
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], *, allow_missing: Collection[str] = ()
+    ) -> None:
         """Take over a saved state, or change nothing.
 
         Args:
             state_dict: What `state_dict` returned, in this process or another.
+            allow_missing: Components that it may lack; these stay as they are.
 
         Raises:
             IncompatibleStateError: It does not fit; the message names everything that differs.
         """
-        raise_for(self.check(state_dict), what="run")
-        components = self.components()
-        # Restoring one thing may draw random numbers, so the streams come after all others.
+        raise_for(
+            self._compare(state_dict, is_report=False, allowed=allow_missing),
+            what="run",
+        )
+        for name in state_dict:
+            if name not in self._components:
+                logger.warning("Its %r has no counterpart here and is left out.", name)
+        components = {n: each for n, each in self._components.items() if n in state_dict}
         for name in sorted(components, key=lambda n: getattr(components[n], "restore_last", False)):
             restore(components[name], state_dict[name])
 
     def __repr__(self) -> str:
         return (
             f"TrainingState(step={self.step}, epoch={self.epoch}, "
-            f"components={list(self.components())})"
+            f"components={list(self._components)})"
         )
-
-
-def _class_names(components: Mapping[str, Any]) -> Dict[str, str]:
-    # Not of models: renaming or wrapping one is fine as long as its parameters fit.
-    return {
-        name: type(each).__name__
-        for name, each in components.items()
-        if not isinstance(each, nn.Module)
-    }
-
-
-def _check_seed(seed: Any) -> None:
-    if seed is not None and not is_count(seed, 0):
-        raise ConfigError(
-            f"A seed of {seed!r} makes no sense.", hint="It is a whole number from 0."
-        )
-
-
-def _check_names(more: Mapping[str, Any]) -> None:
-    for name in more:
-        if name in _RESERVED:
-            raise ConfigError(
-                f"The component name {name!r} is taken.",
-                hint=f"Choose another one than {', '.join(_RESERVED)}.",
-            )
-        if not name.isidentifier():
-            raise ConfigError(
-                f"The component name {name!r} is not an identifier.",
-                hint="Use letters, digits and underscores: files are named after components.",
-            )
-
-
-def _check_components(components: Mapping[str, Any]) -> None:
-    for name, each in components.items():
-        for method in ("state_dict", "load_state_dict"):
-            if not callable(getattr(each, method, None)):
-                raise ConfigError(
-                    f"The component {name!r} is a {type(each).__name__} without {method}().",
-                    hint="Give it state_dict() and load_state_dict(), or leave it out.",
-                )
-
-
-def _resumable(
-    loader: Optional[DataLoader[Any] | ResumableLoader], seed: Optional[int]
-) -> Optional[ResumableLoader]:
-    if loader is None or isinstance(loader, ResumableLoader):
-        return loader
-    # A generator that the user gave to the loader is the more specific wish.
-    return ResumableLoader(loader, seed=None if _has_generator(loader) else seed)
-
-
-def _has_generator(loader: Any) -> bool:
-    owners = (loader, getattr(loader, "sampler", None))
-    return any(getattr(owner, "generator", None) is not None for owner in owners)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hfl_auth import WrongEndpointError as WrongEndpointError
     from hfl_auth import clean_token as clean_token
     from hfl_auth import mask_token as mask_token
+    from hfl_checkpoint import AlreadyPublishingError as AlreadyPublishingError
     from hfl_checkpoint import AtSteps as AtSteps
     from hfl_checkpoint import BeforeDeadline as BeforeDeadline
     from hfl_checkpoint import Checkpoint as Checkpoint
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import KeepWithin as KeepWithin
     from hfl_checkpoint import MissingComponentError as MissingComponentError
     from hfl_checkpoint import Naming as Naming
+    from hfl_checkpoint import NoModelError as NoModelError
     from hfl_checkpoint import OnBest as OnBest
     from hfl_checkpoint import OnSignal as OnSignal
     from hfl_checkpoint import PendingCheckpoint as PendingCheckpoint
@@ -105,7 +107,9 @@ if TYPE_CHECKING:
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
+    from hfl_integrations import LifecycleCallback as LifecycleCallback
     from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_integrations import export_for_trainer as export_for_trainer
     from hfl_localhub import Fault as Fault
     from hfl_localhub import Faults as Faults
     from hfl_localhub import LocalHub as LocalHub
@@ -159,11 +163,14 @@ if TYPE_CHECKING:
     from hfl_repo import VisibilityMismatchError as VisibilityMismatchError
     from hfl_state import BestMetric as BestMetric
     from hfl_state import EarlyStopping as EarlyStopping
+    from hfl_state import PreemptionGuard as PreemptionGuard
     from hfl_state import ResumableLoader as ResumableLoader
     from hfl_state import RngState as RngState
+    from hfl_state import ShuffleBuffer as ShuffleBuffer
     from hfl_state import TrainingState as TrainingState
 
 _EXPORTS = {
+    "AlreadyPublishingError": "hfl_checkpoint",
     "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
@@ -219,6 +226,7 @@ _EXPORTS = {
     "KeepLast": "hfl_checkpoint",
     "KeepPolicy": "hfl_checkpoint",
     "KeepWithin": "hfl_checkpoint",
+    "LifecycleCallback": "hfl_integrations",
     "LocalHub": "hfl_localhub",
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
@@ -229,6 +237,7 @@ _EXPORTS = {
     "ModelValidationError": "hfl_registry",
     "Naming": "hfl_checkpoint",
     "NetworkError": "hfl_core",
+    "NoModelError": "hfl_checkpoint",
     "NotFoundError": "hfl_core",
     "Omission": "hfl_metadata",
     "OnBest": "hfl_checkpoint",
@@ -237,6 +246,7 @@ _EXPORTS = {
     "PermissionDeniedError": "hfl_core",
     "Permissions": "hfl_repo",
     "PlatformInfo": "hfl_metadata",
+    "PreemptionGuard": "hfl_state",
     "Problem": "hfl_checkpoint",
     "Profile": "hfl_auth",
     "ProfileNotFoundError": "hfl_auth",
@@ -272,6 +282,7 @@ _EXPORTS = {
     "SaveSkippedError": "hfl_checkpoint",
     "SchemaMismatchError": "hfl_datasets",
     "Settings": "hfl_core",
+    "ShuffleBuffer": "hfl_state",
     "SnapshotChangedError": "hfl_checkpoint",
     "SourceReport": "hfl_auth",
     "SplitNotFoundError": "hfl_datasets",
@@ -301,6 +312,7 @@ _EXPORTS = {
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
+    "export_for_trainer": "hfl_integrations",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",

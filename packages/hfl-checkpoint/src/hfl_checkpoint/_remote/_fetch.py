@@ -122,7 +122,9 @@ def _download(repo: RepoManager, state: RemoteState, item: Published, stage: Pat
     except (IntegrityError, NotFoundError) as error:
         raise CheckpointDamagedError(item.name, [f"on the Hub, {error.message}"]) from error
     source = cache / FOLDER / item.name
-    for path in sorted(wanted, key=lambda path: path == MANIFEST):
+    _place(source / MANIFEST, stage / MANIFEST)
+    # What the manifest does not list was not saved by anybody, and nothing would verify it.
+    for path in [item.path for item in read_manifest(stage).files if item.path in wanted]:
         place = stage.joinpath(*path.split("/"))
         place.parent.mkdir(parents=True, exist_ok=True)
         _place(source.joinpath(*path.split("/")), place)

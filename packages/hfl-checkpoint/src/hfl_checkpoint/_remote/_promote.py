@@ -7,11 +7,12 @@ import fnmatch
 import json
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple, Union
 
+from hfl_checkpoint._components import MODEL, PEFT
 from hfl_checkpoint._manifest import Manifest, read_manifest
 from hfl_checkpoint._remote._card import FIELD, card_of
 from hfl_checkpoint._remote._parts import manifest_identity
-from hfl_checkpoint.errors import CheckpointError
-from hfl_core import ConflictError, digest_file, new_digest
+from hfl_checkpoint.errors import NoModelError
+from hfl_core import ConflictError, ValidationError, digest_file, new_digest
 from hfl_repo import HeadMovedError, RefExistsError
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ _WEIGHTS = (
     "pytorch_model*.bin.index.json",
     "adapter_model.bin",
 )
-
-
-class NoModelError(CheckpointError, ValueError):
-    """A checkpoint without a model cannot be promoted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,19 +187,22 @@ def _reported(
 
 def _model_files(bundle: Bundle, component: str | None) -> Dict[str, str]:
     """Map the path at the root to the path in the checkpoint, for all files of the model."""
-    models = [name for name, item in bundle.manifest.components.items() if item.kind == "model"]
+    entries = bundle.manifest.components
+    models = [name for name in bundle.manifest.names if entries[name].kind in (MODEL, PEFT)]
     name = component or ("model" if "model" in models or len(models) != 1 else models[0])
     if name not in models:
-        has = f"it has {', '.join(models)}" if models else "it has none"
-        raise NoModelError(
-            f"Checkpoint {bundle.name!r} has no model {name!r}; {has}.",
-            hint="Name one: promote(…, component='policy')." if models else None,
+        raise NoModelError(bundle.name, name, models=models)
+    if entries[name].compression is not None:
+        raise ValidationError(
+            f"The model {name!r} of checkpoint {bundle.name!r} is compressed, and from_pretrained cannot "
+            "load it.",
+            hint="Save it as it is, compression={'optimizer': 'small'} for example, and promote that one.",
         )
     prefix = "" if name == "model" else f"{name}/"
     others = {
         path
-        for other, item in bundle.manifest.components.items()
-        if other != name
+        for other, item in entries.items()
+        if other != name and not other.startswith(f"{name}.")  # further adapters are part of it
         for path in item.files
     }
     # What lies beside the model without belonging to a component is its tokenizer, say.

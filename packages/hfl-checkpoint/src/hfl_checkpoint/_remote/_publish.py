@@ -100,7 +100,7 @@ class Publisher:
             What became of it.
 
         Raises:
-            BusyError: Another process publishes this run.
+            AlreadyPublishingError: Another process publishes this run.
             RateLimitError: The quota of commits is used up, and the error says for how long.
             HflError: It could not be done; the queue is as it was, and so is the Hub.
         """

@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from hfl_checkpoint._remote._decide import Policies, decide
 from hfl_checkpoint._remote._state import Published, from_json, to_json
-from hfl_checkpoint.errors import UnsupportedFormatError
-from hfl_core import ConflictError, get_logger
+from hfl_checkpoint.errors import AlreadyPublishingError, UnsupportedFormatError
+from hfl_core import get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,16 +52,6 @@ class Target:
     endpoint: str | None = None
     profile: str | None = None
     private: bool | None = True
-
-
-class BusyError(ConflictError):
-    """Another process publishes the same run."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(
-            f"Another process is publishing the checkpoints of {str(directory)!r}.",
-            hint="Wait for it, or end it, then try again.",
-        )
 
 
 @dataclasses.dataclass
@@ -153,14 +143,14 @@ class UploadQueue:
             timeout: Seconds to wait for another one; -1 to wait as long as it takes.
 
         Raises:
-            BusyError: Another one does.
+            AlreadyPublishingError: Another one does.
         """
         self._run.files.ensure_directory(self._folder)
         lock = FileLock(str(self._folder / "publishing.lock"), timeout=timeout)
         try:
             lock.acquire()
         except Timeout as error:
-            raise BusyError(self._run.path) from error
+            raise AlreadyPublishingError(str(self._run.path)) from error
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Callable
 
-from hfl_checkpoint._remote._queue import BusyError
+from hfl_checkpoint.errors import AlreadyPublishingError
 from hfl_core import HflError, NetworkError, NotFoundError, RateLimitError, get_logger
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Worker:
                 "%s Checkpoints wait until %s, and go together then.", error.message, until
             )
             return pause
-        if isinstance(error, BusyError):  # it is in good hands
+        if isinstance(error, AlreadyPublishingError):  # it is in good hands
             return _DRAINING_PAUSE if self._is_draining else _BUSY_PAUSE
         if not isinstance(error, NetworkError):
             # Nothing that passes by itself: a missing right, a public repository, a bug.

@@ -1,0 +1,1 @@
+"""transformers' Trainer: a callback that takes over saving and resuming."""

@@ -1,0 +1,39 @@
+"""Data loaders with persistent workers draw a random number when their workers start, and never again."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+
+def start_persistent_workers(trainer: Any) -> None:
+    """Start the workers that the interrupted process had started, so that they draw nothing later.
+
+    Called before the random streams are restored. Without it the first epoch after a resume would draw a
+    number that an uninterrupted run drew long ago, and all that is random would be another from there on.
+
+    Args:
+        trainer: The Trainer, whose state is restored.
+    """
+    if not (trainer.args.dataloader_persistent_workers and trainer.args.dataloader_num_workers):
+        return
+    _start(trainer.callback_handler.train_dataloader)
+    if any(name.startswith("eval_") for entry in trainer.state.log_history for name in entry):
+        for loader in _evaluation_loaders(trainer):
+            _start(loader)
+
+
+def _evaluation_loaders(trainer: Any) -> Iterable[Any]:
+    """Those that the Trainer makes once; old versions make them anew for each evaluation."""
+    dataset = trainer.eval_dataset
+    keys = list(dataset) if isinstance(dataset, dict) else [None]
+    for key in keys:
+        loader = trainer.get_eval_dataloader(key)
+        kept = getattr(trainer, "_eval_dataloaders", {}).values()
+        if any(loader is item for item in kept):
+            yield loader
+
+
+def _start(loader: Any) -> None:
+    inner = getattr(loader, "base_dataloader", loader)
+    if getattr(inner, "persistent_workers", False) and getattr(inner, "_iterator", 0) is None:
+        iter(inner)
