@@ -11,7 +11,9 @@ from typing import List, Tuple
 
 import pytest
 
-PAGES = sorted((Path(__file__).resolve().parent.parent / "docs" / "checkpoints").glob("*.md"))
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "checkpoints"
+# hub.md needs a Hub; the tests of hfl-checkpoint run it with one.
+PAGES = sorted(page for page in FOLDER.glob("*.md") if page.name != "hub.md")
 BLOCK = re.compile(
     r"(?:^<!-- needs: (?P<needs>\w+) -->\n)?^```python\n(?P<code>.*?)^```\n"
     r"(?:\n```text\n(?P<output>.*?)^```\n)?",
