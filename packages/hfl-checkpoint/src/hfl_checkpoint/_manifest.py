@@ -189,8 +189,6 @@ def _consistent(manifest: Manifest) -> Manifest:
     if len(listed) != len(paths):
         raise ValueError("it lists a file twice")
     for name, entry in manifest.components.items():
-        if not isinstance(entry.kind, str) or not isinstance(entry.class_name, str):
-            raise ValueError(f"the kind or the class of {name!r} is no text")
         absent = sorted(set(entry.files) - listed)
         if absent:
             raise ValueError(f"the file {absent[0]!r} of {name!r} is not listed")
@@ -210,8 +208,8 @@ def _read_fields(document: Dict[str, Any]) -> Manifest:
         reason=str(document["reason"]),
         components={
             name: ComponentEntry(
-                entry["kind"],
-                entry["class"],
+                _text(entry["kind"]),
+                _text(entry["class"]),
                 tuple(map(_safe, entry["files"])),
                 entry.get("compression"),
             )
@@ -250,6 +248,12 @@ def _safe(path: str) -> str:
     if not any(part.strip(".") for part in parts) or not parts[0] or ".." in parts or "\\" in path:
         raise ValueError(f"the path {path!r} leads out of the checkpoint")
     return path
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _number(value: float) -> float | str:
