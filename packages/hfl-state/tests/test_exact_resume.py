@@ -11,8 +11,9 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from hfl_state import TrainingState
+from hfl_state import ResumableLoader, TrainingState
 
 EPOCHS = 7  # of 4 batches
 WORKER_EPOCHS = 4  # fewer, since each starts its workers anew
@@ -172,3 +173,51 @@ def test_training_on_leaves_the_loaded_state_as_it_was(runs):
         again = resumed(runs, saved, [], "shuffle")
         again.train(epochs=3)
         assert runs.bits(saved) == before
+
+
+def seeded(runs, workers=0, batch_size=3):
+    dataset = runs.noisy()
+    loader = DataLoader(dataset, batch_size, shuffle=True, num_workers=workers)
+    return ResumableLoader(loader, seed=4, seed_samples=True)
+
+
+def noise(loader, epochs=2):
+    found = [batch for _ in range(epochs) for batch in loader]
+    return {
+        (number // 12, index): x.tolist()
+        for number, (index, x) in enumerate(
+            (index.item(), x) for batch in found for index, x in zip(batch["id"], batch["x"])
+        )
+    }
+
+
+def test_seeded_samples_depend_neither_on_workers_nor_on_batches_and_move_no_stream(runs):
+    before = torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()
+    whole = noise(seeded(runs))
+    after = torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()
+    assert after == before
+    assert len({tuple(x) for x in whole.values()}) == 24, "each differs, in the next epoch too"
+    assert noise(seeded(runs, workers=2)) == whole
+    assert noise(seeded(runs, batch_size=5)) == whole
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_seeded_samples_are_the_same_after_a_resume_with_another_number_of_workers(runs, workers):
+    whole = [batch["x"].tolist() for batch in seeded(runs)]
+    first = seeded(runs, workers=2 - workers)
+    head = next(iter(first))["x"].tolist()
+    again = seeded(runs, workers)
+    again.load_state_dict(first.state_dict())
+    assert [head] + [batch["x"].tolist() for batch in again] == whole
+
+
+def test_what_collates_may_draw_as_well_where_samples_are_seeded(runs):
+    def draw(workers):
+        loader = DataLoader(
+            range(6), 2, num_workers=workers, collate_fn=lambda _: torch.rand(1).item()
+        )
+        return list(ResumableLoader(loader, seed=0, seed_samples=True))
+
+    numbers = draw(0)
+    assert len(set(numbers)) == 3
+    assert draw(1) == numbers

@@ -249,15 +249,19 @@ def test_workers_outlive_a_signal_to_the_whole_group_so_that_the_step_can_be_sav
     assert next(state.batches(steps=4)).tolist() == [6, 7]
 
 
-def wait_until_told():
+def wait_until_told(ready):
+    ready.set()
     threading.Event().wait(60)
     os._exit(9)
 
 
 def test_a_forked_process_that_is_no_worker_still_ends_when_told():
     with PreemptionGuard("SIGTERM"):
-        process = multiprocessing.get_context("fork").Process(target=wait_until_told)
+        context = multiprocessing.get_context("fork")
+        ready = context.Event()
+        process = context.Process(target=wait_until_told, args=(ready,))
         process.start()
+        assert ready.wait(60)
         process.terminate()
         process.join(60)
     assert process.exitcode == -signal.SIGTERM
