@@ -70,12 +70,16 @@ class Comparison:
         ]
 
 
+# How long a run took, which no two runs have in common.
+_CLOCK = "clock"
+
+
 def compare_runs(first: Path, second: Path) -> Comparison:
     """Compare the last checkpoints of two runs, component by component.
 
     The digests in the manifests are compared with each other, and each with the file that it
     speaks of. What must differ between two runs (times, the run's identity, the captured
-    environment) is in no component.
+    environment, how long it took) is in no component, or in one that is left out.
 
     Args:
         first: The directory of a run.
@@ -92,6 +96,7 @@ def compare_runs(first: Path, second: Path) -> Comparison:
     if one.step != other.step:
         problems.append(f"the runs ended at different steps, {one.step} and {other.step}")
     names = dict.fromkeys([*one.components, *other.components])
+    names.pop(_CLOCK, None)
     return Comparison(
         first=one.path.name,
         second=other.path.name,
