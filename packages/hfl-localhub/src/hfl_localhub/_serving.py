@@ -22,6 +22,7 @@ from hfl_localhub._server import LocalHub
 
 __all__ = ["default_root", "serve_until_stopped", "shell_exports"]
 
+_LONGEST_WAIT = 1.0  # seconds
 _MARKER = "running.json"
 
 
@@ -61,7 +62,9 @@ def serve_until_stopped(
         say(f'In another shell: eval "$(hfl hub env{root_option(hub.root)})"')
         say("Press Ctrl-C to stop.")
         try:
-            stopped.wait()
+            # A signal in the moment before the wait begins does not interrupt it.
+            while not stopped.wait(_LONGEST_WAIT):
+                pass
         finally:
             marker.unlink()
     say("Stopped. Everything is kept.")
