@@ -292,6 +292,7 @@ def test_optimizers_within_the_backward_pass_wait_as_well() -> None:
     assert content(snapshot) == expected
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # on Python 3.13.0
 def test_a_compiled_step_waits_as_well() -> None:
     training = Training(adamw)
     step = torch.compile(training.optimizer.step, backend="eager")

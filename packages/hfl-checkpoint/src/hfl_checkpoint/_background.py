@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import threading
 import time
 from typing import Callable, List, Tuple
@@ -10,6 +11,8 @@ from typing import Callable, List, Tuple
 from hfl_checkpoint import _endings
 from hfl_checkpoint._checkpoint import Checkpoint
 from hfl_checkpoint.errors import SaveSkippedError
+
+_SLICE = 1.0  # seconds
 
 _Job = Tuple["PendingCheckpoint", Callable[[], Checkpoint]]
 
@@ -56,9 +59,15 @@ class PendingCheckpoint:
         Raises:
             TimeoutError: It has not.
         """
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        # In slices: a Ctrl-C that comes just before a wait begins does not end that wait.
         # Not Future.result(timeout): a save that fails with a TimeoutError looks the same there.
-        if not concurrent.futures.wait([self._future], timeout).done:
-            raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
+        while not self._wait_for(min(_SLICE, end - time.monotonic())):
+            if time.monotonic() >= end:
+                raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
+
+    def _wait_for(self, seconds: float) -> bool:
+        return bool(concurrent.futures.wait([self._future], max(0.0, seconds)).done)
 
     def error(self) -> BaseException | None:
         """What went wrong with a save that has ended, without raising it."""
