@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Literal, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Literal, Mapping, Sequence, Tuple
 
 from hfl_checkpoint._checkpoint import Problem, VerifyReport
 from hfl_checkpoint._manifest import MANIFEST, FileEntry, read_manifest
@@ -16,6 +19,9 @@ Level = Literal["quick", "full"]
 
 # https://github.com/huggingface/safetensors#format: readers refuse larger headers.
 _MAX_HEADER_BYTES = 100_000_000
+
+_THREADS = 4
+_WORTH_THREADS_BYTES = 16 << 20
 
 # What a file says that is not there, or whose disk fails. Missing rights, say, are no damage.
 _DAMAGE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO}
@@ -65,10 +71,18 @@ def _verify(directory: Path, level: Level) -> VerifyReport:
     except CheckpointDamagedError as error:
         damage = tuple(Problem(MANIFEST, None, _about(text)) for text in error.problems)
         return VerifyReport(directory.name, level, damage)
-    problems: List[Problem] = []
-    for entry in manifest.files:
-        problems.extend(_check(directory, entry, level))
-    return VerifyReport(directory.name, level, tuple(problems))
+    return VerifyReport(directory.name, level, tuple(_check_all(directory, manifest.files, level)))
+
+
+def _check_all(directory: Path, files: Sequence[FileEntry], level: Level) -> List[Problem]:
+    def check(entry: FileEntry) -> List[Problem]:
+        return _check(directory, entry, level)
+
+    if level == "full" and sum(entry.size for entry in files) > _WORTH_THREADS_BYTES:
+        pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
+        with contextlib.suppress(RuntimeError), pool:  # an interpreter that ends starts no threads
+            return [problem for found in pool.map(check, files) for problem in found]
+    return [problem for entry in files for problem in check(entry)]
 
 
 def _about(text: str) -> str:
