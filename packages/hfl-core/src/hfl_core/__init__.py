@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from hfl_core._redact import redact as redact
     from hfl_core._retry import RetryPolicy as RetryPolicy
     from hfl_core._settings import Settings as Settings
+    from hfl_core._settings_files import find_project_file as find_project_file
     from hfl_core._settings_files import load_settings as load_settings
+    from hfl_core._settings_files import user_config_file as user_config_file
     from hfl_core._timing import Timer as Timer
     from hfl_core.errors import AuthError as AuthError
     from hfl_core.errors import ConfigError as ConfigError
@@ -70,6 +72,7 @@ _EXPORTS = {
     "check_errors": "._error_contract",
     "check_exports": "._lazy",
     "digest_file": "._digest",
+    "find_project_file": "._settings_files",
     "get_logger": "._log",
     "lazy_exports": "._lazy",
     "load_settings": "._settings_files",
@@ -78,6 +81,7 @@ _EXPORTS = {
     "redact": "._redact",
     "require_free_space": "._files",
     "translated_os_errors": "._files",
+    "user_config_file": "._settings_files",
     "write_atomically": "._files",
     "write_secret": "._files",
 }

@@ -99,9 +99,11 @@ if TYPE_CHECKING:
     from hfl_core import Timer as Timer
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
+    from hfl_core import find_project_file as find_project_file
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
     from hfl_core import redact as redact
+    from hfl_core import user_config_file as user_config_file
     from hfl_datasets import DatasetValidationError as DatasetValidationError
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
@@ -313,6 +315,7 @@ _EXPORTS = {
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
     "export_for_trainer": "hfl_integrations",
+    "find_project_file": "hfl_core",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
@@ -320,6 +323,7 @@ _EXPORTS = {
     "mask_token": "hfl_auth",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
+    "user_config_file": "hfl_core",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
