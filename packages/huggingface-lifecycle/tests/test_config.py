@@ -125,6 +125,7 @@ def test_the_command_writes_for_scripts_and_for_people(folder, hfl):
 
 def test_a_stronger_source_is_pointed_out(folder, hfl, monkeypatch):
     monkeypatch.setenv("HFL_TIMEOUT", "5")
-    assert "environment variable HFL_TIMEOUT, which is stronger" in hfl(
-        "config", "set", "timeout", "7"
-    ).stderr
+    assert (
+        "environment variable HFL_TIMEOUT, which is stronger"
+        in hfl("config", "set", "timeout", "7").stderr
+    )

@@ -1,4 +1,4 @@
-"""The commands that need all packages: ``hfl init``, ``config`` and ``demo``."""
+"""The commands that need all packages: ``hfl init``, ``config``, ``doctor`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from hf_lifecycle._cli_config import config
+from hf_lifecycle._cli_doctor import doctor
 from hfl_core.cli import Output, format_option, main_for
 
-__all__ = ["config", "demo", "init", "main"]
+__all__ = ["config", "demo", "doctor", "init", "main"]
 
 
 @click.command(short_help="Kill a training, resume it, compare every bit.")
