@@ -42,6 +42,7 @@ def test_the_public_names_are_exactly_these() -> None:
         "PromotionReport",
         "PublishReport",
         "RestoreReport",
+        "RunOverview",
         "SaveContext",
         "SavePolicy",
         "SaveSkippedError",
@@ -54,9 +55,11 @@ def test_the_public_names_are_exactly_these() -> None:
         "Vote",
         "__version__",
         "export_checkpoint",
+        "find_runs",
         "import_checkpoint",
         "keep_from",
         "register_codec",
+        "run_overview",
     ]
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from hfl_checkpoint._foreign._result import ImportedCheckpoint as ImportedCheckpoint
     from hfl_checkpoint._manager import CheckpointManager as CheckpointManager
     from hfl_checkpoint._naming import Naming as Naming
+    from hfl_checkpoint._overview import RunOverview as RunOverview
+    from hfl_checkpoint._overview import find_runs as find_runs
+    from hfl_checkpoint._overview import run_overview as run_overview
     from hfl_checkpoint._policies import AtSteps as AtSteps
     from hfl_checkpoint._policies import EveryEpochs as EveryEpochs
     from hfl_checkpoint._policies import EverySteps as EverySteps
@@ -89,6 +92,7 @@ _EXPORTS = {
     "PromotionReport": "._remote._promote",
     "PublishReport": "._remote._report",
     "RestoreReport": "._checkpoint",
+    "RunOverview": "._overview",
     "SaveContext": "._policies",
     "SavePolicy": "._policies",
     "SaveSkippedError": ".errors",
@@ -100,9 +104,11 @@ _EXPORTS = {
     "VerifyReport": "._checkpoint",
     "Vote": "._checkpoint",
     "export_checkpoint": "._export",
+    "find_runs": "._overview",
     "import_checkpoint": "._foreign._import",
     "keep_from": "._retention_text",
     "register_codec": "._codec",
+    "run_overview": "._overview",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

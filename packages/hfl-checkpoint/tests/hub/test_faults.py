@@ -66,6 +66,17 @@ def test_another_process_recognises_a_commit_whose_answer_never_came(
     assert publications(remote) == ["Publish step-00000001"]
 
 
+def test_the_end_of_a_run_does_not_wait_for_a_network_that_was_switched_off(
+    train, queue, monkeypatch
+) -> None:
+    monkeypatch.setenv("HFL_OFFLINE", "1")
+    training = threading.Thread(target=train, args=(1,), kwargs={"hub_wait": 3600}, daemon=True)
+    training.start()
+    training.join(60)
+    assert not training.is_alive()
+    assert pending(queue()) == ["step-00000001"]
+
+
 def test_a_gateway_that_fails_now_and_then_is_no_trouble(hub, train, remote) -> None:
     hub.faults.answer(502, times=None, probability=0.2, seed=5)
     train(1, 2, hub_wait=60)

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import PromotionReport as PromotionReport
     from hfl_checkpoint import PublishReport as PublishReport
     from hfl_checkpoint import RestoreReport as RestoreReport
+    from hfl_checkpoint import RunOverview as RunOverview
     from hfl_checkpoint import SaveContext as SaveContext
     from hfl_checkpoint import SavePolicy as SavePolicy
     from hfl_checkpoint import SaveSkippedError as SaveSkippedError
@@ -78,9 +79,11 @@ if TYPE_CHECKING:
     from hfl_checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint import Vote as Vote
     from hfl_checkpoint import export_checkpoint as export_checkpoint
+    from hfl_checkpoint import find_runs as find_runs
     from hfl_checkpoint import import_checkpoint as import_checkpoint
     from hfl_checkpoint import keep_from as keep_from
     from hfl_checkpoint import register_codec as register_codec
+    from hfl_checkpoint import run_overview as run_overview
     from hfl_core import AuthError as AuthError
     from hfl_core import ConfigError as ConfigError
     from hfl_core import ConflictError as ConflictError
@@ -279,6 +282,7 @@ _EXPORTS = {
     "RoundTripError": "hfl_registry",
     "RowCountError": "hfl_datasets",
     "RunMetadata": "hfl_metadata",
+    "RunOverview": "hfl_checkpoint",
     "SaveContext": "hfl_checkpoint",
     "SavePolicy": "hfl_checkpoint",
     "SaveSkippedError": "hfl_checkpoint",
@@ -316,6 +320,7 @@ _EXPORTS = {
     "export_checkpoint": "hfl_checkpoint",
     "export_for_trainer": "hfl_integrations",
     "find_project_file": "hfl_core",
+    "find_runs": "hfl_checkpoint",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
@@ -323,6 +328,7 @@ _EXPORTS = {
     "mask_token": "hfl_auth",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
+    "run_overview": "hfl_checkpoint",
     "user_config_file": "hfl_core",
 }
 
