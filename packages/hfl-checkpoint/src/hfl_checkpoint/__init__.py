@@ -48,12 +48,15 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
     from hfl_checkpoint.errors import NoModelError as NoModelError
+    from hfl_checkpoint.errors import RankFailedError as RankFailedError
+    from hfl_checkpoint.errors import RankLostError as RankLostError
     from hfl_checkpoint.errors import SaveSkippedError as SaveSkippedError
     from hfl_checkpoint.errors import SnapshotChangedError as SnapshotChangedError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
     from hfl_checkpoint.errors import UntrustedPickleError as UntrustedPickleError
+    from hfl_checkpoint.errors import WorldSizeError as WorldSizeError
 
 _EXPORTS = {
     "AlreadyPublishingError": ".errors",
@@ -88,6 +91,8 @@ _EXPORTS = {
     "Problem": "._checkpoint",
     "PromotionReport": "._remote._promote",
     "PublishReport": "._remote._report",
+    "RankFailedError": ".errors",
+    "RankLostError": ".errors",
     "RestoreReport": "._checkpoint",
     "SaveContext": "._policies",
     "SavePolicy": "._policies",
@@ -99,6 +104,7 @@ _EXPORTS = {
     "UntrustedPickleError": ".errors",
     "VerifyReport": "._checkpoint",
     "Vote": "._checkpoint",
+    "WorldSizeError": ".errors",
     "export_checkpoint": "._export",
     "import_checkpoint": "._foreign._import",
     "keep_from": "._retention_text",
