@@ -51,12 +51,15 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
     from hfl_checkpoint.errors import NoModelError as NoModelError
+    from hfl_checkpoint.errors import RankFailedError as RankFailedError
+    from hfl_checkpoint.errors import RankLostError as RankLostError
     from hfl_checkpoint.errors import SaveSkippedError as SaveSkippedError
     from hfl_checkpoint.errors import SnapshotChangedError as SnapshotChangedError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
     from hfl_checkpoint.errors import UntrustedPickleError as UntrustedPickleError
+    from hfl_checkpoint.errors import WorldSizeError as WorldSizeError
 
 _EXPORTS = {
     "AlreadyPublishingError": ".errors",
@@ -91,6 +94,8 @@ _EXPORTS = {
     "Problem": "._checkpoint",
     "PromotionReport": "._remote._promote",
     "PublishReport": "._remote._report",
+    "RankFailedError": ".errors",
+    "RankLostError": ".errors",
     "RestoreReport": "._checkpoint",
     "RunOverview": "._overview",
     "SaveContext": "._policies",
@@ -103,6 +108,7 @@ _EXPORTS = {
     "UntrustedPickleError": ".errors",
     "VerifyReport": "._checkpoint",
     "Vote": "._checkpoint",
+    "WorldSizeError": ".errors",
     "export_checkpoint": "._export",
     "find_runs": "._overview",
     "import_checkpoint": "._foreign._import",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from hfl_checkpoint._find import Which, find, which_of
 from hfl_checkpoint._remote._address import is_address, parse_address, resolve_address
@@ -82,9 +82,13 @@ class Fetching(Restoring):
             CheckpointDamagedError: It is damaged on the Hub, or all are.
             NetworkError: The Hub cannot be reached.
         """
-        self.wait()
-        repo, state, wanted = self._look(which)
-        return self._fetched(repo, state, wanted)
+        team = self._team
+        team.agree(self.wait)
+        return self._local(team.first(lambda: self._fetched(*self._look(which))))
+
+    def _local(self, checkpoint: Checkpoint) -> Checkpoint:
+        """A checkpoint of rank 0 as this process names it."""
+        return dataclasses.replace(checkpoint, path=self._run.path / checkpoint.name)
 
     def resume(
         self, state: TrainingStateLike | None = None, **components: Any
@@ -109,25 +113,42 @@ class Fetching(Restoring):
         """
         if self._target is None:
             return super().resume(state, **components)
-        everything = all_components(state, components)
-        self._require_open()
-        self.wait()
-        remote, warnings = self._remote_for_resume()
+        team = self._team
+
+        def begin() -> Dict[str, Any]:
+            self._require_open()
+            self.wait()
+            return all_components(state, components)
+
+        everything = team.agree(begin)
+        remote: RemoteState | None = None
+
+        def fetch_first() -> tuple[bool, List[str]]:
+            nonlocal remote
+            remote, found = self._remote_for_resume()
+            if remote is not None:
+                found += self._bring_newer(remote)
+            return remote is not None, found
+
+        def replace() -> tuple[List[str], List[str]]:
+            found: List[str] = []
+            return ([] if remote is None else self._replace_damaged(remote, found)), found
+
+        has_remote, warnings = team.first(fetch_first)
         quarantined: List[str] = []
-        if remote is not None:
-            warnings += self._bring_newer(remote)
         report: RestoreReport | None = None
         try:
             try:
-                report = self.restore("latest", strict=remote is not None, **everything)
+                report = self.restore("latest", strict=has_remote, **everything)
             except CheckpointDamagedError:
-                if remote is None:
+                if not has_remote:
                     raise
-                quarantined = self._replace_damaged(remote, warnings)
+                quarantined, more = team.first(replace)
+                warnings += more
                 report = self.restore("latest", **everything)
         except CheckpointNotFoundError:
             pass  # a fresh run
-        if self._worker is not None and UploadQueue(self._run).read().due:
+        if team.is_first and self._worker is not None and UploadQueue(self._run).read().due:
             self._worker.notify()  # what an earlier process did not finish
         if report is None:
             return None
@@ -148,16 +169,21 @@ class Fetching(Restoring):
         Raises:
             NetworkError: Nothing is here, and the Hub cannot be reached.
         """
-        self._require_open()
-        self.wait()
-        if self._target is None:
-            return [], []
-        remote, warnings = self._remote_for_resume()
-        quarantined: List[str] = []
-        if remote is not None:
+
+        def begin() -> None:
+            self._require_open()
+            self.wait()
+
+        def bring() -> tuple[List[str], List[str]]:
+            remote, warnings = self._remote_for_resume()
+            if remote is None:
+                return [], warnings
             warnings += self._bring_newer(remote)
-            quarantined = self._replace_damaged(remote, warnings)
-        return quarantined, warnings
+            return self._replace_damaged(remote, warnings), warnings
+
+        team = self._team
+        team.agree(begin)
+        return ([], []) if self._target is None else team.first(bring)
 
     def _remote_for_resume(self) -> tuple[RemoteState | None, List[str]]:
         target, place = self._connected()

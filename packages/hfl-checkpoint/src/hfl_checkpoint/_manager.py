@@ -153,6 +153,7 @@ class CheckpointManager(Saving, Publishing):
         finally:
             tell(self._save_policy, "on_close")
             self._release()
+            self._known_team.close()
             if self._worker is not None:
                 self._worker.close()
 

@@ -8,10 +8,10 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Literal, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Literal, Mapping, Sequence, Tuple
 
 from hfl_checkpoint._checkpoint import Problem, VerifyReport
-from hfl_checkpoint._manifest import MANIFEST, FileEntry, read_manifest
+from hfl_checkpoint._manifest import MANIFEST, FileEntry, rank_of, read_manifest
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import ConfigError, digest_file, new_digest, translated_os_errors
 
@@ -60,6 +60,18 @@ def require_intact(directory: Path) -> None:
     report = verify(directory, "full")
     if not report.ok:
         raise CheckpointDamagedError(directory.name, [str(item) for item in report.problems])
+
+
+def require_files(directory: Path, entries: Iterable[FileEntry]) -> None:
+    """Verify some files of a checkpoint in full.
+
+    Raises:
+        CheckpointDamagedError: One is damaged.
+    """
+    with translated_os_errors(f"read checkpoint {directory.name!r}"):
+        problems = [item for entry in entries for item in _check(directory, entry, "full")]
+    if problems:
+        raise CheckpointDamagedError(directory.name, [str(item) for item in problems])
 
 
 def _verify(directory: Path, level: Level) -> VerifyReport:
@@ -154,7 +166,8 @@ def _recorded(directory: Path, file: str) -> Iterator[Tuple[str, int, int, str]]
 
 
 def _document(directory: Path, file: str) -> Mapping[str, Any]:
-    for component in read_manifest(directory).components.values():
+    for entry in read_manifest(directory).components.values():
+        component = entry.of_rank(max(0, rank_of(file, entry.kind)))
         if file in component.files and component.document is not None:
             document: Dict[str, Any] = json.loads((directory / component.document).read_bytes())
             return document

@@ -67,13 +67,15 @@ def test_another_process_recognises_a_commit_whose_answer_never_came(
 
 
 def test_the_end_of_a_run_does_not_wait_for_a_network_that_was_switched_off(
-    train, queue, monkeypatch
+    name, run_path, live, queue, monkeypatch
 ) -> None:
     monkeypatch.setenv("HFL_OFFLINE", "1")
-    training = threading.Thread(target=train, args=(1,), kwargs={"hub_wait": 3600}, daemon=True)
-    training.start()
-    training.join(60)
-    assert not training.is_alive()
+    manager = CheckpointManager(run_path, hub=name, hub_wait=3600)
+    manager.save(1, **live(1).components)
+    closing = threading.Thread(target=manager.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
     assert pending(queue()) == ["step-00000001"]
 
 

@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from hfl_checkpoint import Problem as Problem
     from hfl_checkpoint import PromotionReport as PromotionReport
     from hfl_checkpoint import PublishReport as PublishReport
+    from hfl_checkpoint import RankFailedError as RankFailedError
+    from hfl_checkpoint import RankLostError as RankLostError
     from hfl_checkpoint import RestoreReport as RestoreReport
     from hfl_checkpoint import RunOverview as RunOverview
     from hfl_checkpoint import SaveContext as SaveContext
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from hfl_checkpoint import UntrustedPickleError as UntrustedPickleError
     from hfl_checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint import Vote as Vote
+    from hfl_checkpoint import WorldSizeError as WorldSizeError
     from hfl_checkpoint import export_checkpoint as export_checkpoint
     from hfl_checkpoint import find_runs as find_runs
     from hfl_checkpoint import import_checkpoint as import_checkpoint
@@ -260,6 +263,8 @@ _EXPORTS = {
     "PublishReport": "hfl_checkpoint",
     "PullRequest": "hfl_repo",
     "PythonInfo": "hfl_metadata",
+    "RankFailedError": "hfl_checkpoint",
+    "RankLostError": "hfl_checkpoint",
     "RateLimitError": "hfl_core",
     "ReclaimReport": "hfl_repo",
     "Ref": "hfl_repo",
@@ -312,6 +317,7 @@ _EXPORTS = {
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
     "Vote": "hfl_checkpoint",
+    "WorldSizeError": "hfl_checkpoint",
     "WrongAccountError": "hfl_auth",
     "WrongEndpointError": "hfl_auth",
     "capture": "hfl_metadata",
