@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, Collection, Dict, List
 
 from hfl_checkpoint._find import Which, find, which_of
 from hfl_checkpoint._remote._address import is_address, parse_address, resolve_address
@@ -19,6 +19,7 @@ from hfl_checkpoint.errors import CheckpointDamagedError, CheckpointNotFoundErro
 from hfl_core import ConfigError, NetworkError, NotFoundError, get_logger
 
 if TYPE_CHECKING:
+    import torch
 
     from hfl_checkpoint._checkpoint import Checkpoint, RestoreReport
     from hfl_checkpoint._protocol import TrainingStateLike
@@ -87,7 +88,13 @@ class Fetching(Restoring):
         return self._fetched(repo, state, wanted)
 
     def resume(
-        self, state: TrainingStateLike | None = None, **components: Any
+        self,
+        state: TrainingStateLike | None = None,
+        *,
+        strict: bool = False,
+        allow_missing: Collection[str] = (),
+        map_location: str | torch.device | None = None,
+        **components: Any,
     ) -> RestoreReport | None:
         """Restore the newest verified checkpoint, here or on the Hub; do nothing on a fresh run.
 
@@ -97,6 +104,9 @@ class Fetching(Restoring):
 
         Args:
             state: The training state; its components are restored.
+            strict: As for `restore`; one that is intact on the Hub counts as intact.
+            allow_missing: As for `restore`.
+            map_location: As for `restore`.
             **components: More of them, or all when there is no state object.
 
         Returns:
@@ -107,9 +117,10 @@ class Fetching(Restoring):
             NetworkError: Nothing is here, and the Hub cannot be reached.
             HflError: As for `restore`.
         """
+        options: Dict[str, Any] = {"allow_missing": allow_missing, "map_location": map_location}
         if self._target is None:
-            return super().resume(state, **components)
-        everything = all_components(state, components)
+            return super().resume(state, strict=strict, **options, **components)
+        everything = {**options, **all_components(state, components)}
         self._require_open()
         self.wait()
         remote, warnings = self._remote_for_resume()
@@ -119,12 +130,12 @@ class Fetching(Restoring):
         report: RestoreReport | None = None
         try:
             try:
-                report = self.restore("latest", strict=remote is not None, **everything)
+                report = self.restore("latest", strict=strict or remote is not None, **everything)
             except CheckpointDamagedError:
                 if remote is None:
                     raise
                 quarantined = self._replace_damaged(remote, warnings)
-                report = self.restore("latest", **everything)
+                report = self.restore("latest", strict=strict, **everything)
         except CheckpointNotFoundError:
             pass  # a fresh run
         if self._worker is not None and UploadQueue(self._run).read().due:

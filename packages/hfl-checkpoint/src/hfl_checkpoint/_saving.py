@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Literal, Mapping, Tuple
 
 from hfl_checkpoint import _arguments, _cleanup, _endings
 from hfl_checkpoint._arena import Arena
-from hfl_checkpoint._components import capture
+from hfl_checkpoint._components import capture, components_of
 from hfl_checkpoint._find import metrics_of
 from hfl_checkpoint._lazy import Deferrable
 from hfl_checkpoint._metrics import as_numbers
@@ -269,7 +269,7 @@ class Saving(Session):
             self._owed = reason  # the next step makes up for it
             return None
         saved = self.save(
-            state.step, epoch=state.epoch, metrics=metrics, reason=reason, **state.components()
+            state.step, epoch=state.epoch, metrics=metrics, reason=reason, **components_of(state)
         )
         self._owed = None
         if is_urgent(reason):
