@@ -64,7 +64,7 @@ class Saving(Session):
         self._storage = storage
         self._description: str | None = None
         self._is_lazy = snapshot == "lazy"
-        self._room = Room(self._run, keep, when_full, notify=notify)
+        self._room = Room(self._run, keep, when_full, notify=notify, give_up=self._give_up_for)
         # One is being written from; with "coalesce", another one may wait.
         self._arenas = [Arena()]
         self._waiting: Tuple[Snapshot, Arena] | None = None
