@@ -33,23 +33,23 @@ def retention(keep: object) -> KeepPolicy:
     """
     if keep is None:
         keep = _setting() or KeepAll()
+    return _policy("keep", keep)
+
+
+def _policy(name: str, keep: object) -> KeepPolicy:
     if isinstance(keep, str):
         return keep_from(keep)
     if isinstance(keep, type) or not isinstance(keep, KeepPolicy):
         raise ConfigError(
-            f"keep={keep!r} is not a retention policy.",
+            f"{name}={keep!r} is not a retention policy.",
             hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example, or 'last:3 | best:eval_loss'.",
         )
     return keep
 
 
-def check_hub(hub: object, keep: object, revision: object, wait: object) -> None:
-    """Refuse arguments about the Hub that make no sense."""
-    if keep is not None and (isinstance(keep, type) or not isinstance(keep, KeepPolicy)):
-        raise ConfigError(
-            f"hub_keep={keep!r} is not a retention policy.",
-            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
-        )
+def check_hub(hub: object, keep: object, revision: object, wait: object) -> KeepPolicy | None:
+    """Refuse arguments about the Hub that make no sense, and return the policy that is meant for it."""
+    policy = None if keep is None else _policy("hub_keep", keep)
     if hub is None and keep is not None:
         raise ConfigError(
             "hub_keep says what a repository is to hold, and no repository was named.",
@@ -61,6 +61,7 @@ def check_hub(hub: object, keep: object, revision: object, wait: object) -> None
         raise ConfigError(
             f"hub_wait={wait!r} is not a number of seconds.", hint="Pass 0 to wait for nothing."
         )
+    return policy
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections import OrderedDict
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping
 
 from torch import nn
 from torch.optim import Optimizer
@@ -15,12 +15,19 @@ from hfl_checkpoint import _adapters, _base, _codec, _modules, _optimizers, _pre
 from hfl_checkpoint._shapes import require_complete
 from hfl_core import ConfigError
 
+if TYPE_CHECKING:
+    from hfl_checkpoint._protocol import TrainingStateLike
+
 MODEL, OPTIMIZER, STATEFUL, MAPPING = "model", "optimizer", "stateful", "mapping"
 PRETRAINED, PEFT, PART = "pretrained", "peft", "part"
 
 # Names become file names; a number at the end would look like a rank.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-RESERVED = {"manifest", "metadata", "state"}
+# Some are files of a checkpoint, the others arguments that stand beside components in the manager's calls.
+RESERVED = {
+    *("manifest", "metadata", "state"),
+    *("epoch", "metrics", "reason", "which", "strict", "allow_missing", "map_location"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +74,21 @@ class Captured:
         return f"state/{self.name}-{self.rank:05d}" if self.per_rank else f"state/{self.name}"
 
 
+def require_name(name: str) -> None:
+    """Refuse a name that cannot be a file's, or that the manager's calls give a meaning of its own.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        raise ConfigError(
+            f"A component cannot be called {name!r}.",
+            hint="Use letters, digits and underscores, and none of: "
+            + ", ".join(sorted(RESERVED))
+            + ".",
+        )
+
+
 def kind_of(name: str, component: Any) -> str:
     """Tell how a component is saved.
 
@@ -77,13 +99,7 @@ def kind_of(name: str, component: Any) -> str:
     Raises:
         ConfigError: The name cannot be a file's, or the object has no state.
     """
-    if not _NAME.fullmatch(name) or name in RESERVED:
-        raise ConfigError(
-            f"A component cannot be called {name!r}.",
-            hint="Use letters, digits and underscores, and none of: "
-            + ", ".join(sorted(RESERVED))
-            + ".",
-        )
+    require_name(name)
     if isinstance(component, nn.Module):
         return PEFT if _adapters.is_peft(component) else MODEL
     if isinstance(component, Optimizer):
@@ -113,6 +129,14 @@ def kinds_of(components: Mapping[str, Any]) -> Dict[str, str]:
             hint="Pass them by name: save(step, model=model, optimizer=optimizer).",
         )
     return {name: kind_of(name, component) for name, component in components.items()}
+
+
+def components_of(state: TrainingStateLike) -> Dict[str, Any]:
+    """Ask a training state for its components; none may be called like an argument of the call they go to."""
+    found = dict(state.components())
+    for name in found:
+        require_name(name)
+    return found
 
 
 def parameter_names(components: Mapping[str, Any]) -> Dict[int, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping
 
 from hfl_checkpoint._find import Which, find, which_of
 from hfl_checkpoint._remote._address import is_address, parse_address, resolve_address
@@ -19,6 +20,7 @@ from hfl_checkpoint.errors import CheckpointDamagedError, CheckpointNotFoundErro
 from hfl_core import ConfigError, NetworkError, NotFoundError, get_logger
 
 if TYPE_CHECKING:
+    import torch
 
     from hfl_checkpoint._checkpoint import Checkpoint, RestoreReport
     from hfl_checkpoint._protocol import TrainingStateLike
@@ -91,7 +93,13 @@ class Fetching(Restoring):
         return dataclasses.replace(checkpoint, path=self._run.path / checkpoint.name)
 
     def resume(
-        self, state: TrainingStateLike | None = None, **components: Any
+        self,
+        state: TrainingStateLike | None = None,
+        *,
+        strict: bool = False,
+        allow_missing: Collection[str] = (),
+        map_location: str | torch.device | None = None,
+        **components: Any,
     ) -> RestoreReport | None:
         """Restore the newest verified checkpoint, here or on the Hub; do nothing on a fresh run.
 
@@ -101,6 +109,9 @@ class Fetching(Restoring):
 
         Args:
             state: The training state; its components are restored.
+            strict: As for `restore`; one that is intact on the Hub counts as intact.
+            allow_missing: As for `restore`.
+            map_location: As for `restore`.
             **components: More of them, or all when there is no state object.
 
         Returns:
@@ -111,14 +122,15 @@ class Fetching(Restoring):
             NetworkError: Nothing is here, and the Hub cannot be reached.
             HflError: As for `restore`.
         """
+        options: Dict[str, Any] = {"allow_missing": allow_missing, "map_location": map_location}
         if self._target is None:
-            return super().resume(state, **components)
+            return super().resume(state, strict=strict, **options, **components)
         team = self._team
 
         def begin() -> Dict[str, Any]:
             self._require_open()
             self.wait()
-            return all_components(state, components)
+            return {**options, **all_components(state, components)}
 
         everything = team.agree(begin)
         remote: RemoteState | None = None
@@ -135,23 +147,29 @@ class Fetching(Restoring):
             return ([] if remote is None else self._replace_damaged(remote, found)), found
 
         has_remote, warnings = team.first(fetch_first)
-        quarantined: List[str] = []
         report: RestoreReport | None = None
-        try:
-            try:
-                report = self.restore("latest", strict=has_remote, **everything)
-            except CheckpointDamagedError:
-                if not has_remote:
-                    raise
-                quarantined, more = team.first(replace)
-                warnings += more
-                report = self.restore("latest", **everything)
-        except CheckpointNotFoundError:
-            pass  # a fresh run
+        with contextlib.suppress(CheckpointNotFoundError):  # a fresh run
+            report = self._restore_or_replace(strict, replace if has_remote else None, everything)
         if team.is_first and self._worker is not None and UploadQueue(self._run).read().due:
             self._worker.notify()  # what an earlier process did not finish
         if report is None:
             return None
+        return dataclasses.replace(report, warnings=(*warnings, *report.warnings))
+
+    def _restore_or_replace(
+        self,
+        strict: bool,
+        replace: Callable[[], tuple[List[str], List[str]]] | None,
+        everything: Mapping[str, Any],
+    ) -> RestoreReport:
+        """Restore the latest; what is damaged here and intact on the Hub counts as intact."""
+        try:
+            return self.restore("latest", strict=strict or replace is not None, **everything)
+        except CheckpointDamagedError:
+            if replace is None:
+                raise
+        quarantined, warnings = self._team.first(replace)
+        report = self.restore("latest", strict=strict, **everything)
         return dataclasses.replace(
             report,
             quarantined=(*quarantined, *report.quarantined),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping
 
 from hfl_checkpoint import _arguments
 from hfl_checkpoint._checkpoint import RestoreReport
-from hfl_checkpoint._components import kinds_of
+from hfl_checkpoint._components import components_of, kinds_of
 from hfl_checkpoint._joint_read import chosen
 from hfl_checkpoint._provenance import version_warnings
 from hfl_checkpoint._reader import read_components
@@ -178,12 +178,21 @@ class Restoring(Session):
         )
 
     def resume(
-        self, state: TrainingStateLike | None = None, **components: Any
+        self,
+        state: TrainingStateLike | None = None,
+        *,
+        strict: bool = False,
+        allow_missing: Collection[str] = (),
+        map_location: str | torch.device | None = None,
+        **components: Any,
     ) -> RestoreReport | None:
         """Restore the newest verified checkpoint; do nothing on a fresh run.
 
         Args:
             state: The training state; its components are restored.
+            strict: As for `restore`.
+            allow_missing: As for `restore`.
+            map_location: As for `restore`.
             **components: More of them, or all when there is no state object.
 
         Returns:
@@ -201,7 +210,13 @@ class Restoring(Session):
         """
         try:
             everything = self._team.agree(lambda: all_components(state, components))
-            return self.restore("latest", **everything)
+            return self.restore(
+                "latest",
+                strict=strict,
+                allow_missing=allow_missing,
+                map_location=map_location,
+                **everything,
+            )
         except CheckpointNotFoundError:
             return None
 
@@ -217,4 +232,4 @@ def all_components(
     if state is None:
         return dict(components)
     _arguments.require_state(state, "resume")
-    return {**state.components(), **components}
+    return {**components_of(state), **components}

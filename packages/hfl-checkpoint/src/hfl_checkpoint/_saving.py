@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Literal, Mapping, Tuple
 
 from hfl_checkpoint import _arguments, _cleanup, _endings
 from hfl_checkpoint._arena import Arena
-from hfl_checkpoint._components import capture
+from hfl_checkpoint._components import capture, components_of
 from hfl_checkpoint._find import metrics_of
 from hfl_checkpoint._joint_save import conduct, contribute
 from hfl_checkpoint._lazy import Deferrable
@@ -68,7 +68,7 @@ class Saving(Session):
         self._storage = storage
         self._description: str | None = None
         self._is_lazy = snapshot == "lazy"
-        self._room = Room(self._run, keep, when_full, notify=notify)
+        self._room = Room(self._run, keep, when_full, notify=notify, give_up=self._give_up_for)
         # One is being written from; with "coalesce", another one may wait.
         self._arenas = [Arena()]
         self._waiting: Tuple[Snapshot, Arena] | None = None
@@ -327,7 +327,7 @@ class Saving(Session):
             self._saver.settle()
             self._raise_error()
         saved = self.save(
-            state.step, epoch=state.epoch, metrics=metrics, reason=reason, **state.components()
+            state.step, epoch=state.epoch, metrics=metrics, reason=reason, **components_of(state)
         )
         self._owed = None
         if is_urgent(reason):

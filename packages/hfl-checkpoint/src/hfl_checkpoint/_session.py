@@ -86,6 +86,9 @@ class Session(Catalog):
     def _committed(self, checkpoint: Checkpoint) -> None:
         """Do what follows a commit, before anything is deleted; here, nothing."""
 
+    def _give_up_for(self, upcoming: Checkpoint) -> None:
+        """Give up what has to make way for a checkpoint on a full disk; here, nothing waits."""
+
     def _arrive(self, which: Which) -> Which:
         """Bring a checkpoint here that lies elsewhere; here, all are where they are."""
         return which
