@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from hfl_core._retry import RetryPolicy as RetryPolicy
     from hfl_core._settings import Settings as Settings
     from hfl_core._settings_files import load_settings as load_settings
+    from hfl_core._signals import SignalHandlers as SignalHandlers
+    from hfl_core._signals import SignalName as SignalName
+    from hfl_core._signals import find_signals as find_signals
+    from hfl_core._signals import signals_listened_to as signals_listened_to
+    from hfl_core._steady_worker import SteadyWorker as SteadyWorker
     from hfl_core._timing import Timer as Timer
     from hfl_core.errors import AuthError as AuthError
     from hfl_core.errors import ConfigError as ConfigError
@@ -64,12 +69,16 @@ _EXPORTS = {
     "RateLimitError": ".errors",
     "RetryPolicy": "._retry",
     "Settings": "._settings",
+    "SignalHandlers": "._signals",
+    "SignalName": "._signals",
+    "SteadyWorker": "._steady_worker",
     "Timer": "._timing",
     "ValidationError": ".errors",
     "configure_logging": "._log",
     "check_errors": "._error_contract",
     "check_exports": "._lazy",
     "digest_file": "._digest",
+    "find_signals": "._signals",
     "get_logger": "._log",
     "lazy_exports": "._lazy",
     "load_settings": "._settings_files",
@@ -77,6 +86,7 @@ _EXPORTS = {
     "read_secret": "._files",
     "redact": "._redact",
     "require_free_space": "._files",
+    "signals_listened_to": "._signals",
     "translated_os_errors": "._files",
     "write_atomically": "._files",
     "write_secret": "._files",
