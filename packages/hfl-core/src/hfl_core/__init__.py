@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from hfl_core._settings_files import find_project_file as find_project_file
     from hfl_core._settings_files import load_settings as load_settings
     from hfl_core._settings_files import user_config_file as user_config_file
+    from hfl_core._signals import SignalHandlers as SignalHandlers
+    from hfl_core._signals import SignalName as SignalName
+    from hfl_core._signals import find_signals as find_signals
+    from hfl_core._signals import signals_listened_to as signals_listened_to
+    from hfl_core._steady_worker import SteadyWorker as SteadyWorker
     from hfl_core._timing import Timer as Timer
     from hfl_core.errors import AuthError as AuthError
     from hfl_core.errors import ConfigError as ConfigError
@@ -66,6 +71,9 @@ _EXPORTS = {
     "RateLimitError": ".errors",
     "RetryPolicy": "._retry",
     "Settings": "._settings",
+    "SignalHandlers": "._signals",
+    "SignalName": "._signals",
+    "SteadyWorker": "._steady_worker",
     "Timer": "._timing",
     "ValidationError": ".errors",
     "configure_logging": "._log",
@@ -73,6 +81,7 @@ _EXPORTS = {
     "check_exports": "._lazy",
     "digest_file": "._digest",
     "find_project_file": "._settings_files",
+    "find_signals": "._signals",
     "get_logger": "._log",
     "lazy_exports": "._lazy",
     "load_settings": "._settings_files",
@@ -80,6 +89,7 @@ _EXPORTS = {
     "read_secret": "._files",
     "redact": "._redact",
     "require_free_space": "._files",
+    "signals_listened_to": "._signals",
     "translated_os_errors": "._files",
     "user_config_file": "._settings_files",
     "write_atomically": "._files",
