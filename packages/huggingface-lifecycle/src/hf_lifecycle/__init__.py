@@ -116,6 +116,8 @@ if TYPE_CHECKING:
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations import LifecycleCallback as LifecycleCallback
+    from hfl_integrations import LifecycleCheckpoint as LifecycleCheckpoint
+    from hfl_integrations import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
     from hfl_integrations import export_for_trainer as export_for_trainer
     from hfl_localhub import Fault as Fault
@@ -235,6 +237,8 @@ _EXPORTS = {
     "KeepPolicy": "hfl_checkpoint",
     "KeepWithin": "hfl_checkpoint",
     "LifecycleCallback": "hfl_integrations",
+    "LifecycleCheckpoint": "hfl_integrations",
+    "LifecycleCheckpointIO": "hfl_integrations",
     "LocalHub": "hfl_localhub",
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
