@@ -97,19 +97,29 @@ if TYPE_CHECKING:
     from hfl_core import MissingExtraError as MissingExtraError
     from hfl_core import NetworkError as NetworkError
     from hfl_core import NotFoundError as NotFoundError
+    from hfl_core import Notifier as Notifier
     from hfl_core import PermissionDeniedError as PermissionDeniedError
     from hfl_core import Progress as Progress
+    from hfl_core import ProgressTask as ProgressTask
+    from hfl_core import ProgressUpdate as ProgressUpdate
     from hfl_core import RateLimitError as RateLimitError
     from hfl_core import RetryPolicy as RetryPolicy
     from hfl_core import Settings as Settings
+    from hfl_core import SignalHandlers as SignalHandlers
+    from hfl_core import SignalName as SignalName
+    from hfl_core import Span as Span
+    from hfl_core import SteadyWorker as SteadyWorker
+    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import Timer as Timer
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
-    from hfl_core import find_project_file as find_project_file
+    from hfl_core import find_signals as find_signals
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
+    from hfl_core import log_context as log_context
     from hfl_core import redact as redact
-    from hfl_core import user_config_file as user_config_file
+    from hfl_core import set_log_context as set_log_context
+    from hfl_core import signals_listened_to as signals_listened_to
     from hfl_datasets import DatasetValidationError as DatasetValidationError
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
@@ -251,6 +261,7 @@ _EXPORTS = {
     "NetworkError": "hfl_core",
     "NoModelError": "hfl_checkpoint",
     "NotFoundError": "hfl_core",
+    "Notifier": "hfl_core",
     "Omission": "hfl_metadata",
     "OnBest": "hfl_checkpoint",
     "OnSignal": "hfl_checkpoint",
@@ -263,6 +274,8 @@ _EXPORTS = {
     "Profile": "hfl_auth",
     "ProfileNotFoundError": "hfl_auth",
     "Progress": "hfl_core",
+    "ProgressTask": "hfl_core",
+    "ProgressUpdate": "hfl_core",
     "PromotionReport": "hfl_checkpoint",
     "PublishReport": "hfl_checkpoint",
     "PullRequest": "hfl_repo",
@@ -298,12 +311,17 @@ _EXPORTS = {
     "SchemaMismatchError": "hfl_datasets",
     "Settings": "hfl_core",
     "ShuffleBuffer": "hfl_state",
+    "SignalHandlers": "hfl_core",
+    "SignalName": "hfl_core",
     "SnapshotChangedError": "hfl_checkpoint",
     "SourceReport": "hfl_auth",
+    "Span": "hfl_core",
     "SplitNotFoundError": "hfl_datasets",
     "StateMismatchError": "hfl_checkpoint",
+    "SteadyWorker": "hfl_core",
     "StorageReport": "hfl_repo",
     "StoredFile": "hfl_repo",
+    "TimeSummary": "hfl_core",
     "Timer": "hfl_core",
     "TokenNotFoundError": "hfl_auth",
     "TrainingState": "hfl_state",
@@ -329,17 +347,19 @@ _EXPORTS = {
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
     "export_for_trainer": "hfl_integrations",
-    "find_project_file": "hfl_core",
     "find_runs": "hfl_checkpoint",
+    "find_signals": "hfl_core",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
     "load_settings": "hfl_core",
+    "log_context": "hfl_core",
     "mask_token": "hfl_auth",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
     "run_overview": "hfl_checkpoint",
-    "user_config_file": "hfl_core",
+    "set_log_context": "hfl_core",
+    "signals_listened_to": "hfl_core",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
