@@ -124,11 +124,13 @@ if TYPE_CHECKING:
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
+    from hfl_integrations import AcceleratedCheckpoints as AcceleratedCheckpoints
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations import LifecycleCallback as LifecycleCallback
     from hfl_integrations import LifecycleCheckpoint as LifecycleCheckpoint
     from hfl_integrations import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_integrations import export_for_accelerate as export_for_accelerate
     from hfl_integrations import export_for_trainer as export_for_trainer
     from hfl_localhub import Fault as Fault
     from hfl_localhub import Faults as Faults
@@ -190,6 +192,7 @@ if TYPE_CHECKING:
     from hfl_state import TrainingState as TrainingState
 
 _EXPORTS = {
+    "AcceleratedCheckpoints": "hfl_integrations",
     "AlreadyPublishingError": "hfl_checkpoint",
     "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
@@ -346,6 +349,7 @@ _EXPORTS = {
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
+    "export_for_accelerate": "hfl_integrations",
     "export_for_trainer": "hfl_integrations",
     "find_runs": "hfl_checkpoint",
     "find_signals": "hfl_core",
