@@ -23,7 +23,7 @@ from hfl_metadata._hyperparameters import describe_hyperparameters
 from hfl_metadata._launcher import read_launcher
 from hfl_metadata._lock_files import read_lock_files
 from hfl_metadata._model import describe_model
-from hfl_metadata._packages import read_packages
+from hfl_metadata._packages import Packages, read_packages
 from hfl_metadata._plain import Plain
 from hfl_metadata._privacy import private_text
 from hfl_metadata._record import RunMetadata
@@ -91,14 +91,16 @@ def capture(
     git, lock_files = _code(_working_directory(), patch=patch)
     guard = _Guard({**problems})
     gpus, cuda_driver = static["gpus"]
-    packages, origins = static["packages"]
+    packages = static["packages"]
+    if packages.problem is not None:
+        guard.problems["packages"] = packages.problem
     return RunMetadata(
         captured_at=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         git=git,
         command=static["command"],
         python=static["python"],
-        packages=packages,
-        origins=origins,
+        packages=packages.versions,
+        origins=packages.origins,
         lock_files=lock_files,
         platform=static["platform"],
         cpu=static["cpu"],
@@ -201,7 +203,7 @@ def _static_once(
     gpus = _Beside(read_gpus)  # the driver may need seconds, or forever
     found: Dict[str, Any] = {
         "python": guard.ask("python", read_python, _facts.PythonInfo("", "", "")),
-        "packages": guard.ask("packages", read_packages, ({}, {})),
+        "packages": guard.ask("packages", read_packages, Packages({}, {}, None)),
         "platform": guard.ask("platform", read_platform, _facts.PlatformInfo("", "", "", "")),
         "cpu": guard.ask("cpu", read_cpu, _facts.CpuInfo(None, None, None, None)),
         "memory": guard.ask("memory", read_memory, _facts.MemoryInfo(None, None)),

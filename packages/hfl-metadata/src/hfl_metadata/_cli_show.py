@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
+_LONGEST = 160  # characters of a value in a table: a patch has thousands
+
 
 @click.command()
 @click.argument("path", type=click.Path(), default=".")
@@ -51,12 +53,15 @@ def show(path: str, sections: tuple[str, ...], output: Output) -> None:
 
 
 def _show_sections(record: RunMetadata, sections: tuple[str, ...], output: Output) -> None:
+    from hfl_metadata._diff import show_value
+
     values = record.to_dict()
     chosen = {name: values[_field(name, values)] for name in sections}
     if output.format in ("table", "csv"):
         output.rows(
             _lines(chosen),
             {"path": "Field", "value": "Value"},
+            show={"value": lambda value: show_value(value, _LONGEST)},
             empty=f"Nothing is on record about {', '.join(sections)}.",
         )
     else:

@@ -120,11 +120,12 @@ def flatten(values: Any, path: str = "") -> Iterator[Tuple[str, Any]]:
         yield from flatten(value, path + (label if path else label.lstrip(".")))
 
 
-def show_value(value: Any) -> str:
+def show_value(value: Any, longest: int = _LONGEST) -> str:
     """Write a value on a line.
 
     Args:
         value: A plain value.
+        longest: Characters.
 
     Returns:
         A short text.
@@ -135,7 +136,7 @@ def show_value(value: Any) -> str:
         return "none"
     text = value if isinstance(value, str) else json.dumps(value, allow_nan=False)
     text = " ".join(text.split()) if isinstance(value, str) else text
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _comparable(values: Dict[str, Any]) -> Dict[str, Any]:
@@ -183,8 +184,11 @@ def _children(value: Any) -> Dict[str, Any]:
         key = next((key for key in _KEYS if all(key in item for item in value)), None)
         labels = [str(index if key is None else item[key]) for index, item in enumerate(value)]
         if len(set(labels)) < len(labels):  # two entries of a table may have one name
-            labels = [str(index) for index in range(len(value))]
-        return {f"[{label}]": item for label, item in zip(labels, value)}
+            return {f"[{index}]": item for index, item in enumerate(value)}
+        return {
+            f"[{label}]": {name: inner for name, inner in item.items() if name != key}
+            for label, item in zip(labels, value)
+        }
     return {}
 
 

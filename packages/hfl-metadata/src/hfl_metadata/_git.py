@@ -117,7 +117,10 @@ def _with_status(git: Git, info: GitInfo, status: List[str]) -> GitInfo:
     for entry in entries:
         if entry.startswith("# branch.head "):
             name = entry[len("# branch.head ") :]
-            branch = None if name == "(detached)" else private_text(name)
+            if name == "(detached)":
+                branch = None
+            elif name != "(unknown)":  # so where the branch's file is damaged
+                branch = private_text(name)
     status.extend(entry for entry in entries if entry and not entry.startswith("#"))
     return dataclasses.replace(info, branch=branch, dirty=bool(status))
 

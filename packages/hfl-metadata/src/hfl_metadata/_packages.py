@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, NamedTuple
 
 from hfl_core import get_logger
 from hfl_metadata._facts import PackageOrigin
@@ -21,14 +21,28 @@ _VERSION = re.compile(r"^Version:[ \t]*(\S.*?)[ \t]*\r?$", re.MULTILINE | re.IGN
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
-def read_packages() -> Tuple[Dict[str, str], Dict[str, PackageOrigin]]:
+class Packages(NamedTuple):
+    """What is installed.
+
+    Attributes:
+        versions: Normalised name (PEP 503) to version, sorted.
+        origins: The same name to origin, for those that did not come from an index.
+        problem: What could not be read, or None.
+    """
+
+    versions: Dict[str, str]
+    origins: Dict[str, PackageOrigin]
+    problem: str | None
+
+
+def read_packages() -> Packages:
     """List the installed distributions.
 
     Returns:
-        Normalised name (PEP 503) to version, sorted; and to origin, for those that did not come
-        from an index. Of two with the same name the first on ``sys.path`` counts, as it does for
-        an import.
+        What is installed. Of two with the same name the first on ``sys.path`` counts, as it does
+        for an import.
     """
+    damaged = 0
     versions: Dict[str, str] = {}
     origins: Dict[str, PackageOrigin] = {}
     for distribution in importlib.metadata.distributions():
@@ -36,7 +50,12 @@ def read_packages() -> Tuple[Dict[str, str], Dict[str, PackageOrigin]]:
             _read(distribution, versions, origins)
         except Exception as error:  # noqa: BLE001  # one that is damaged hides no other
             _log.debug("An installed distribution cannot be read: %s", error)
-    return dict(sorted(versions.items())), dict(sorted(origins.items()))
+            damaged += 1
+    return Packages(
+        versions=dict(sorted(versions.items())),
+        origins=dict(sorted(origins.items())),
+        problem=f"{damaged} installed distributions are damaged" if damaged else None,
+    )
 
 
 def _read(

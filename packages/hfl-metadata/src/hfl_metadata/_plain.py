@@ -105,9 +105,8 @@ class Plain:
     def _convert(self, value: Any, path: str, name: str, depth: int) -> Any:
         try:
             return self._convert_any(value, path, name, depth)
-        except (
-            Exception
-        ):  # noqa: BLE001  # what an object does when it is asked is not ours to foresee
+        except Exception as error:  # noqa: BLE001  # what an object does when asked is not ours
+            _log.debug("%s cannot be recorded: %s", path, error)
             return self.omit(value, path)
 
     def _convert_any(self, value: Any, path: str, name: str, depth: int) -> Any:
