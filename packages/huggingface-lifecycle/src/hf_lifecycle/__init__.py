@@ -137,16 +137,28 @@ if TYPE_CHECKING:
     from hfl_localhub import LocalHub as LocalHub
     from hfl_localhub import RequestLog as RequestLog
     from hfl_localhub import RequestRecord as RequestRecord
+    from hfl_metadata import BackendInfo as BackendInfo
     from hfl_metadata import CpuInfo as CpuInfo
+    from hfl_metadata import DataSource as DataSource
+    from hfl_metadata import DurationInfo as DurationInfo
     from hfl_metadata import GitInfo as GitInfo
     from hfl_metadata import GpuInfo as GpuInfo
+    from hfl_metadata import LauncherInfo as LauncherInfo
+    from hfl_metadata import LockFileInfo as LockFileInfo
     from hfl_metadata import MemoryInfo as MemoryInfo
+    from hfl_metadata import MetadataChange as MetadataChange
+    from hfl_metadata import MetadataDiff as MetadataDiff
     from hfl_metadata import ModelInfo as ModelInfo
+    from hfl_metadata import ModuleInfo as ModuleInfo
     from hfl_metadata import Omission as Omission
+    from hfl_metadata import PackageOrigin as PackageOrigin
     from hfl_metadata import PlatformInfo as PlatformInfo
     from hfl_metadata import PythonInfo as PythonInfo
+    from hfl_metadata import RunClock as RunClock
     from hfl_metadata import RunMetadata as RunMetadata
+    from hfl_metadata import SubmoduleInfo as SubmoduleInfo
     from hfl_metadata import capture as capture
+    from hfl_metadata import read_metadata as read_metadata
     from hfl_registry import ModelValidationError as ModelValidationError
     from hfl_registry import RoundTripError as RoundTripError
     from hfl_registry import UnpinnedBaseError as UnpinnedBaseError
@@ -197,6 +209,7 @@ _EXPORTS = {
     "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
+    "BackendInfo": "hfl_metadata",
     "BeforeDeadline": "hfl_checkpoint",
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
@@ -217,10 +230,12 @@ _EXPORTS = {
     "ConflictError": "hfl_core",
     "CpuInfo": "hfl_metadata",
     "Credential": "hfl_auth",
+    "DataSource": "hfl_metadata",
     "DatasetValidationError": "hfl_datasets",
     "Decision": "hfl_checkpoint",
     "DeviceCode": "hfl_auth",
     "DiskSpaceError": "hfl_core",
+    "DurationInfo": "hfl_metadata",
     "EarlyStopping": "hfl_state",
     "EntryNotFoundError": "hfl_repo",
     "EveryEpochs": "hfl_checkpoint",
@@ -249,17 +264,22 @@ _EXPORTS = {
     "KeepLast": "hfl_checkpoint",
     "KeepPolicy": "hfl_checkpoint",
     "KeepWithin": "hfl_checkpoint",
+    "LauncherInfo": "hfl_metadata",
     "LifecycleCallback": "hfl_integrations",
     "LifecycleCheckpoint": "hfl_integrations",
     "LifecycleCheckpointIO": "hfl_integrations",
     "LocalHub": "hfl_localhub",
+    "LockFileInfo": "hfl_metadata",
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
     "MemoryInfo": "hfl_metadata",
+    "MetadataChange": "hfl_metadata",
+    "MetadataDiff": "hfl_metadata",
     "MissingComponentError": "hfl_checkpoint",
     "MissingExtraError": "hfl_core",
     "ModelInfo": "hfl_metadata",
     "ModelValidationError": "hfl_registry",
+    "ModuleInfo": "hfl_metadata",
     "Naming": "hfl_checkpoint",
     "NetworkError": "hfl_core",
     "NoModelError": "hfl_checkpoint",
@@ -268,6 +288,7 @@ _EXPORTS = {
     "Omission": "hfl_metadata",
     "OnBest": "hfl_checkpoint",
     "OnSignal": "hfl_checkpoint",
+    "PackageOrigin": "hfl_metadata",
     "PendingCheckpoint": "hfl_checkpoint",
     "PermissionDeniedError": "hfl_core",
     "Permissions": "hfl_repo",
@@ -306,6 +327,7 @@ _EXPORTS = {
     "RngState": "hfl_state",
     "RoundTripError": "hfl_registry",
     "RowCountError": "hfl_datasets",
+    "RunClock": "hfl_metadata",
     "RunMetadata": "hfl_metadata",
     "RunOverview": "hfl_checkpoint",
     "SaveContext": "hfl_checkpoint",
@@ -325,6 +347,7 @@ _EXPORTS = {
     "StorageReport": "hfl_repo",
     "StoredFile": "hfl_repo",
     "TimeSummary": "hfl_core",
+    "SubmoduleInfo": "hfl_metadata",
     "Timer": "hfl_core",
     "TokenNotFoundError": "hfl_auth",
     "TrainingState": "hfl_state",
@@ -359,6 +382,7 @@ _EXPORTS = {
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
     "mask_token": "hfl_auth",
+    "read_metadata": "hfl_metadata",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
     "run_overview": "hfl_checkpoint",
