@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from hfl_core._redact import redact as redact
     from hfl_core._retry import RetryPolicy as RetryPolicy
     from hfl_core._settings import Settings as Settings
+    from hfl_core._settings_files import find_project_file as find_project_file
     from hfl_core._settings_files import load_settings as load_settings
+    from hfl_core._settings_files import user_config_file as user_config_file
     from hfl_core._signals import SignalHandlers as SignalHandlers
     from hfl_core._signals import SignalName as SignalName
     from hfl_core._signals import find_signals as find_signals
@@ -78,6 +80,7 @@ _EXPORTS = {
     "check_errors": "._error_contract",
     "check_exports": "._lazy",
     "digest_file": "._digest",
+    "find_project_file": "._settings_files",
     "find_signals": "._signals",
     "get_logger": "._log",
     "lazy_exports": "._lazy",
@@ -88,6 +91,7 @@ _EXPORTS = {
     "require_free_space": "._files",
     "signals_listened_to": "._signals",
     "translated_os_errors": "._files",
+    "user_config_file": "._settings_files",
     "write_atomically": "._files",
     "write_secret": "._files",
 }

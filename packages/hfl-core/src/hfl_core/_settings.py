@@ -132,6 +132,29 @@ class Settings:
         return self._sources.get(name, "default" if getattr(self, name) == default else "argument")
 
     @staticmethod
+    def parse(name: str, text: str, *, where: str = "the arguments") -> Any:
+        """Read a setting's value from a text, as it would stand in the environment.
+
+        Args:
+            name: A setting's name.
+            text: The text.
+            where: Where it was given, for the error.
+
+        Returns:
+            The value in its type.
+
+        Raises:
+            ConfigError: If there is no such setting, or the text is not what it takes.
+
+        Example:
+            >>> Settings.parse("timeout", "5")
+            5.0
+        """
+        if name not in _rows():
+            raise unknown_key(name, where=where)
+        return check_value(name, text, where=where, is_text=True)
+
+    @staticmethod
     def fields() -> tuple[SettingField, ...]:
         """Return the table of settings: everything that can be set, in order.
 

@@ -12,12 +12,16 @@ from hfl_core import __version__, lazy_exports
 if TYPE_CHECKING:
     from hfl_integrations.errors import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations.errors import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_integrations.lightning import LifecycleCheckpoint as LifecycleCheckpoint
+    from hfl_integrations.lightning import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations.transformers import LifecycleCallback as LifecycleCallback
     from hfl_integrations.transformers import export_for_trainer as export_for_trainer
 
 _EXPORTS = {
     "CompetingCheckpointsError": ".errors",
     "LifecycleCallback": ".transformers",
+    "LifecycleCheckpoint": ".lightning",
+    "LifecycleCheckpointIO": ".lightning",
     "UnsupportedFrameworkError": ".errors",
     "export_for_trainer": ".transformers",
 }

@@ -66,7 +66,10 @@ if TYPE_CHECKING:
     from hfl_checkpoint import Problem as Problem
     from hfl_checkpoint import PromotionReport as PromotionReport
     from hfl_checkpoint import PublishReport as PublishReport
+    from hfl_checkpoint import RankFailedError as RankFailedError
+    from hfl_checkpoint import RankLostError as RankLostError
     from hfl_checkpoint import RestoreReport as RestoreReport
+    from hfl_checkpoint import RunOverview as RunOverview
     from hfl_checkpoint import SaveContext as SaveContext
     from hfl_checkpoint import SavePolicy as SavePolicy
     from hfl_checkpoint import SaveSkippedError as SaveSkippedError
@@ -77,10 +80,13 @@ if TYPE_CHECKING:
     from hfl_checkpoint import UntrustedPickleError as UntrustedPickleError
     from hfl_checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint import Vote as Vote
+    from hfl_checkpoint import WorldSizeError as WorldSizeError
     from hfl_checkpoint import export_checkpoint as export_checkpoint
+    from hfl_checkpoint import find_runs as find_runs
     from hfl_checkpoint import import_checkpoint as import_checkpoint
     from hfl_checkpoint import keep_from as keep_from
     from hfl_checkpoint import register_codec as register_codec
+    from hfl_checkpoint import run_overview as run_overview
     from hfl_core import AuthError as AuthError
     from hfl_core import ConfigError as ConfigError
     from hfl_core import ConflictError as ConflictError
@@ -99,15 +105,19 @@ if TYPE_CHECKING:
     from hfl_core import Timer as Timer
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
+    from hfl_core import find_project_file as find_project_file
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
     from hfl_core import redact as redact
+    from hfl_core import user_config_file as user_config_file
     from hfl_datasets import DatasetValidationError as DatasetValidationError
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations import LifecycleCallback as LifecycleCallback
+    from hfl_integrations import LifecycleCheckpoint as LifecycleCheckpoint
+    from hfl_integrations import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
     from hfl_integrations import export_for_trainer as export_for_trainer
     from hfl_localhub import Fault as Fault
@@ -227,6 +237,8 @@ _EXPORTS = {
     "KeepPolicy": "hfl_checkpoint",
     "KeepWithin": "hfl_checkpoint",
     "LifecycleCallback": "hfl_integrations",
+    "LifecycleCheckpoint": "hfl_integrations",
+    "LifecycleCheckpointIO": "hfl_integrations",
     "LocalHub": "hfl_localhub",
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
@@ -255,6 +267,8 @@ _EXPORTS = {
     "PublishReport": "hfl_checkpoint",
     "PullRequest": "hfl_repo",
     "PythonInfo": "hfl_metadata",
+    "RankFailedError": "hfl_checkpoint",
+    "RankLostError": "hfl_checkpoint",
     "RateLimitError": "hfl_core",
     "ReclaimReport": "hfl_repo",
     "Ref": "hfl_repo",
@@ -277,6 +291,7 @@ _EXPORTS = {
     "RoundTripError": "hfl_registry",
     "RowCountError": "hfl_datasets",
     "RunMetadata": "hfl_metadata",
+    "RunOverview": "hfl_checkpoint",
     "SaveContext": "hfl_checkpoint",
     "SavePolicy": "hfl_checkpoint",
     "SaveSkippedError": "hfl_checkpoint",
@@ -306,6 +321,7 @@ _EXPORTS = {
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
     "Vote": "hfl_checkpoint",
+    "WorldSizeError": "hfl_checkpoint",
     "WrongAccountError": "hfl_auth",
     "WrongEndpointError": "hfl_auth",
     "capture": "hfl_metadata",
@@ -313,6 +329,8 @@ _EXPORTS = {
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
     "export_for_trainer": "hfl_integrations",
+    "find_project_file": "hfl_core",
+    "find_runs": "hfl_checkpoint",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
@@ -320,6 +338,8 @@ _EXPORTS = {
     "mask_token": "hfl_auth",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
+    "run_overview": "hfl_checkpoint",
+    "user_config_file": "hfl_core",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
