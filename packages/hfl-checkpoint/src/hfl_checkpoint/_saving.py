@@ -283,6 +283,8 @@ class Saving(Session):
     ) -> Checkpoint | PendingCheckpoint | None:
         """Tell the manager that a step was taken; it saves when its policy says so.
 
+        It may be called after every batch: where ``state.is_step_boundary`` is false, nothing happens.
+
         Args:
             state: The training state, after the step.
             **metrics: What was measured; recorded when this step is saved.
@@ -299,6 +301,8 @@ class Saving(Session):
         team = self._team
         if not team.is_several:  # of several, one may hear of an error a step before the others do
             self._raise_error()
+        if not getattr(state, "is_step_boundary", True):
+            return None  # gradients are being accumulated, and no state holds them
         previous, self._previous = self._previous, (state.step, state.epoch)
         if self._save_policy is None:
             self._warn_once(

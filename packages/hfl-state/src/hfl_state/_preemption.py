@@ -91,6 +91,7 @@ class PreemptionGuard:
         self._polls = 0
         self._was_asked = False
         self._hears_of_steps = False
+        self._is_in_group = False
         self._asked_at: Optional[float] = None
         self._slowest_step = 0.0
         self.received: Optional[signal.Signals] = None
@@ -132,11 +133,14 @@ class PreemptionGuard:
     def should_stop(self) -> bool:
         """Decide, together with all other processes, whether to stop after this step.
 
-        Every process has to ask, once per step. Once it is so, it stays so.
+        Every process has to ask, once per step. Once it is so, it stays so. In the middle of a group of
+        accumulated batches the answer is always no: the step is finished first.
 
         Returns:
             Whether to stop; the same in every process.
         """
+        if self._is_in_group:
+            return False
         if self.is_stopping or (self._hears_of_steps and self._was_asked):
             self._was_asked = True
             return self.is_stopping  # one answer per step, or a save and the end could disagree
@@ -175,6 +179,16 @@ class PreemptionGuard:
         if not self._was_asked:
             self.should_stop()
         self._was_asked, self._hears_of_steps = False, True
+
+    def in_group(self, is_in_group: bool) -> None:
+        """Learn whether the batch in hand leaves gradients behind that no save would hold.
+
+        ``TrainingState.batches`` calls it.
+
+        Args:
+            is_in_group: Whether it does.
+        """
+        self._is_in_group = is_in_group
 
     @property
     def exit_code(self) -> int:
