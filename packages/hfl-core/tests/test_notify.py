@@ -328,15 +328,12 @@ class Guard:
 def test_a_watch_tells_how_a_run_ended(
     services: Any, error: BaseException | None, guard: Any, event: str
 ):
-    class Stop(BaseException):
-        pass
-
     notifier = Notifier(DISCORD)
-    with pytest.raises(Stop if error is None else type(error)):
-        with notifier.watch("digits", resumed_at=500, guard=guard):
-            if error is not None:
+    watch = notifier.watch("digits", resumed_at=500, guard=guard)
+    with watch if error is None else pytest.raises(type(error)):
+        if error is not None:
+            with watch:
                 raise error
-        raise Stop
     assert notifier.close(SOON)
     texts = sorted(text_of(payload) for _, payload in services.received)
     assert texts[1] == "digits: resumed\nstep: 500"

@@ -48,7 +48,7 @@ _CUSTOM = "custom"
 
 # What calls people or a whole channel in Slack and Discord; an error's text must not. Older versions of
 # apprise make `<!channel>` of a bare `!channel`.
-_MENTION = re.compile(r"(?<!\w)@(?=\w)|!(?=everyone|here|channel|subteam)|<(?=[!@#])")
+_MENTION = re.compile(r"(?<![\w*])@(?=\w)|!(?=everyone|here|channel|subteam)|<(?=[!@#])")
 _SEPARATOR = re.compile(r"\s+|,(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _EXIT_BY_SIGNAL = 128
 
