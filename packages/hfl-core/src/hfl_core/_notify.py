@@ -46,8 +46,9 @@ _EVENTS: Mapping[str, tuple[str, Severity]] = {
 # All events of a program's own are limited together, or one named after each step would be no limit.
 _CUSTOM = "custom"
 
-# What calls a whole channel in Slack and Discord; an error's text must not.
-_MENTION = re.compile(r"@(?=everyone|here|channel)|<(?=[!@#])")
+# What calls people or a whole channel in Slack and Discord; an error's text must not. Older versions of
+# apprise make `<!channel>` of a bare `!channel`.
+_MENTION = re.compile(r"(?<![\w*])@(?=\w)|!(?=everyone|here|channel|subteam)|<(?=[!@#])")
 _SEPARATOR = re.compile(r"\s+|,(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _EXIT_BY_SIGNAL = 128
 
@@ -237,10 +238,10 @@ class Notifier:
         """
         _open.discard(self)
         is_done = self.flush(timeout)
-        for channel in self._channels:
-            channel.close()
         if not is_done:
             _LOG.warning("%d notifications were not delivered in time", self.pending)
+        for channel in self._channels:
+            channel.close()
         return is_done
 
     def __enter__(self) -> Notifier:

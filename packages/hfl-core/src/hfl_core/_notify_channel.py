@@ -127,10 +127,12 @@ class Channel:
             return True
 
     def close(self) -> None:
-        """Take no more messages; the thread ends as soon as it can."""
+        """Take no more messages, and give up those that wait; the thread ends when it can."""
         if self._pid == os.getpid():
             with self._changed:
                 self._is_closed = True
+                self.failed += len(self._outbox)
+                self._outbox = Outbox(self._interval)
                 self._hurry.set()
                 self._changed.notify_all()
 
@@ -162,7 +164,7 @@ class Channel:
         """Try a few times; return why it did not work, or None."""
         reason = self._attempt(message)
         for pause in _PAUSES:
-            if reason is None or (self._is_closed and self._hurry.is_set()):
+            if reason is None or self._is_closed:
                 break
             self._hurry.wait(pause)
             reason = self._attempt(message)
@@ -173,8 +175,8 @@ class Channel:
         _TAP.heard[thread] = ""
         try:
             is_sent = self._service.notify(
-                title=message.title,
-                body=message.body or message.title,
+                title=message.title if message.body else "",
+                body=message.body or message.title,  # apprise sends no message without a body
                 notify_type=message.severity,
                 body_format="text",
             )

@@ -10,8 +10,10 @@ Severity = Literal["info", "success", "warning", "failure"]
 
 # How many held-back messages the next one quotes; the others are counted.
 _QUOTED = 4
-# Slack and Discord take 2,000 characters and more; what is longer is for the log.
+# Discord takes 2,000 characters, with the title; what is longer is for the log.
 _LONGEST = 1500
+_LONGEST_TITLE = 150
+_LONGEST_QUOTE = 150
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,15 @@ class _Held:
     def merged(self) -> Message:
         """Make one message of them: the newest, and below it those before."""
         last = self.newest[-1]
-        body = _cut(last.body)
         earlier = list(self.newest)[:-1]
+        body = _cut(last.body, _LONGEST - len(earlier) * (_LONGEST_QUOTE + 20))
         if earlier:
-            lines = [f"- {_cut(each.in_one_line(), 200)}" for each in earlier]
+            lines = [f"- {_cut(each.in_one_line(), _LONGEST_QUOTE)}" for each in earlier]
             left_out = self.count - 1 - len(earlier)
             if left_out:
                 lines.insert(0, f"- {left_out} more like these")
             body = "\n".join([body, "", "Held back since the last message:", *lines]).strip()
-        return Message(last.kind, last.title, body, last.severity)
+        return Message(last.kind, _cut(last.title, _LONGEST_TITLE), body, last.severity)
 
 
 class Outbox:
@@ -105,5 +107,5 @@ class Outbox:
         return max(min(self._free_at.get(kind, now) for kind in self._held) - now, 0.0)
 
 
-def _cut(text: str, longest: int = _LONGEST) -> str:
+def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -26,10 +26,12 @@ def redact_value(value: Any, *, name: str = "", depth: int = 0) -> Any:
         >>> redact_value({"api_key": "abc", "layers": [2, "hf_abcdefghijklmnopqrstuvwxyz"]})
         {'api_key': '***', 'layers': [2, '***']}
     """
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, bool):
         return value
-    if name and is_secret_name(name) and not _is_vocabulary(value, name):
+    if name and is_secret_name(name) and not _is_harmless(value, name):
         return MASK
+    if isinstance(value, (int, float)):
+        return value
     if isinstance(value, str):
         return redact(value)
     if depth >= _DEEPEST:
@@ -44,10 +46,10 @@ def redact_value(value: Any, *, name: str = "", depth: int = 0) -> Any:
     return _redact_object(value)
 
 
-def _is_vocabulary(value: Any, name: str) -> bool:
-    # `redact` knows which values under a name such as `token` are harmless: "<s>", "[CLS]".
+def _is_harmless(value: Any, name: str) -> bool:
+    # `redact` knows which values under a name such as `token` are harmless: "<s>", "[CLS]", 5.
     text = f"{name}={value!r}"
-    return isinstance(value, str) and redact(text) == text
+    return isinstance(value, (str, int, float)) and redact(text) == text
 
 
 def _redact_object(value: Any) -> Any:
