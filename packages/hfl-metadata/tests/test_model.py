@@ -100,7 +100,11 @@ def test_a_configuration_s_digest_is_that_of_the_model_and_not_of_the_place():
 def test_a_quantized_model_says_how():
     Linear4bit = type("Linear4bit", (nn.Linear,), {"__module__": "bitsandbytes.nn.modules"})
     model = nn.Sequential(nn.Linear(2, 2), Linear4bit(2, 2), Linear4bit(2, 2))
-    settings = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_compute_dtype": torch.bfloat16}
+    settings = {
+        "quant_method": "bitsandbytes",
+        "load_in_4bit": True,
+        "bnb_4bit_compute_dtype": torch.bfloat16,
+    }
     model.config = SimpleNamespace(
         to_dict=lambda: {}, quantization_config=SimpleNamespace(to_dict=lambda: settings)
     )
@@ -123,7 +127,11 @@ def test_a_quantized_tensor_inside_of_an_ordinary_module_is_noticed():
 def test_a_real_model_of_transformers_is_described():
     transformers = pytest.importorskip("transformers")
     config = transformers.BertConfig(
-        hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=8, vocab_size=20
+        hidden_size=8,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=8,
+        vocab_size=20,
     )
     metadata = capture(transformers.BertModel(config))
     described = metadata.model
