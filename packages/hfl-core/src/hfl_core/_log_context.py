@@ -29,7 +29,7 @@ _of_block: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
 def set_log_context(**fields: Any) -> None:
     """Set what all records of this process say from now on, on every thread.
 
-    A training loop calls it once per step; it costs less than a microsecond.
+    A training loop calls it once per step; it costs about a microsecond.
 
     Args:
         **fields: Such as ``run="digits-1"`` and ``step=500``; None takes a field away.
