@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hfl_checkpoint._checkpoint import Checkpoint, RestoreReport
     from hfl_checkpoint._protocol import TrainingStateLike
+    from hfl_checkpoint._ranks import Alone
     from hfl_checkpoint._retention import KeepPolicy
     from hfl_repo import RepoManager
 
@@ -37,6 +38,7 @@ class Fetching(Restoring):
     _place: Repository | None = None
     _pattern = ""
     _seen_elsewhere: Target | None = None
+    _remote: RemoteState | None = None
 
     def _connect(
         self, target: Target, hub_keep: KeepPolicy | None, keep: KeepPolicy, *, naming: str
@@ -121,33 +123,8 @@ class Fetching(Restoring):
             return all_components(state, components)
 
         everything = team.agree(begin)
-        remote: RemoteState | None = None
-
-        def fetch_first() -> tuple[bool, List[str]]:
-            nonlocal remote
-            remote, found = self._remote_for_resume()
-            if remote is not None:
-                found += self._bring_newer(remote)
-            return remote is not None, found
-
-        def replace() -> tuple[List[str], List[str]]:
-            found: List[str] = []
-            return ([] if remote is None else self._replace_damaged(remote, found)), found
-
-        has_remote, warnings = team.first(fetch_first)
-        quarantined: List[str] = []
-        report: RestoreReport | None = None
-        try:
-            try:
-                report = self.restore("latest", strict=has_remote, **everything)
-            except CheckpointDamagedError:
-                if not has_remote:
-                    raise
-                quarantined, more = team.first(replace)
-                warnings += more
-                report = self.restore("latest", **everything)
-        except CheckpointNotFoundError:
-            pass  # a fresh run
+        has_remote, warnings = team.first(self._fetch_first)
+        report, quarantined = self._restore_newest(team, everything, has_remote, warnings)
         if team.is_first and self._worker is not None and UploadQueue(self._run).read().due:
             self._worker.notify()  # what an earlier process did not finish
         if report is None:
@@ -157,6 +134,38 @@ class Fetching(Restoring):
             quarantined=(*quarantined, *report.quarantined),
             warnings=(*warnings, *report.warnings),
         )
+
+    def _fetch_first(self) -> tuple[bool, List[str]]:
+        """Bring what is newer on the Hub; say whether the Hub could be asked, and what to know."""
+        self._remote, warnings = self._remote_for_resume()
+        if self._remote is not None:
+            warnings += self._bring_newer(self._remote)
+        return self._remote is not None, warnings
+
+    def _restore_newest(
+        self, team: Alone, everything: Dict[str, Any], has_remote: bool, warnings: List[str]
+    ) -> tuple[RestoreReport | None, List[str]]:
+        """Restore the newest, which may have to be fetched again; return what was damaged, too."""
+
+        def replace() -> tuple[List[str], List[str]]:
+            found: List[str] = []
+            there = self._remote
+            return ([] if there is None else self._replace_damaged(there, found)), found
+
+        quarantined: List[str] = []
+        try:
+            try:
+                return self.restore("latest", strict=has_remote, **everything), quarantined
+            except CheckpointDamagedError:
+                if not has_remote:
+                    raise
+                quarantined, more = team.first(replace)
+                warnings += more
+                return self.restore("latest", **everything), quarantined
+        except CheckpointNotFoundError:
+            return None, quarantined  # a fresh run
+        finally:
+            self._remote = None
 
     def fetch_newer(self) -> tuple[List[str], List[str]]:
         """Bring what `resume` would restore, and restore nothing; without a repository, do nothing.
