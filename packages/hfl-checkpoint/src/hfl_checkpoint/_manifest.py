@@ -212,6 +212,8 @@ def _consistent(manifest: Manifest) -> Manifest:
     listed = set(paths)
     if len(listed) != len(paths):
         raise ValueError("it lists a file twice")
+    if MANIFEST in listed:
+        raise ValueError("it lists itself")
     for name, entry in manifest.components.items():
         absent = sorted(set(entry.files) - listed)
         if absent:
@@ -269,7 +271,7 @@ def _moment(text: str) -> datetime.datetime:
 def _safe(path: str) -> str:
     """Refuse a path that leads out of the checkpoint."""
     parts = path.split("/")  # pathlib takes ten times as long, and there are many
-    if not any(part.strip(".") for part in parts) or not parts[0] or ".." in parts or "\\" in path:
+    if "" in parts or "." in parts or ".." in parts or "\\" in path:
         raise ValueError(f"the path {path!r} leads out of the checkpoint")
     return path
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Literal, Mapping, Sequence, Tuple
@@ -105,9 +106,12 @@ def _about(text: str) -> str:
 def _check(directory: Path, entry: FileEntry, level: Level) -> List[Problem]:
     path = directory / entry.path
     try:
-        size = path.stat().st_size
-        if size != entry.size:
-            return [Problem(entry.path, None, f"has {size} bytes instead of {entry.size}")]
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            return [Problem(entry.path, None, "is not a file")]
+        if status.st_size != entry.size:
+            message = f"has {status.st_size} bytes instead of {entry.size}"
+            return [Problem(entry.path, None, message)]
         if level == "full" and digest_file(path) != entry.xxh3:
             return _locate(directory, entry)
         if path.suffix == ".safetensors":
@@ -180,7 +184,10 @@ def read_header(path: Path) -> Tuple[Dict[str, Any], int]:
         length = int.from_bytes(file.read(8), "little")
         if length > min(path.stat().st_size - 8, _MAX_HEADER_BYTES):
             raise ValueError("its header is longer than the file")
-        header = json.loads(file.read(length))
+        try:
+            header = json.loads(file.read(length))
+        except RecursionError as error:
+            raise ValueError("its header is nested too deeply") from error
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")  # noqa: TRY004  # a damaged file
     return header, 8 + length
