@@ -85,7 +85,7 @@ def run(zygote, tmp_path) -> Run:
 
 
 @pytest.fixture
-def whole(zygote, tmp_path_factory) -> Run:
+def uninterrupted(zygote, tmp_path_factory) -> Run:
     """An uninterrupted run, made once for all tests that compare with it."""
 
     def train(**wanted: Any) -> Any:

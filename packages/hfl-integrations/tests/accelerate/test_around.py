@@ -8,9 +8,11 @@ import signal
 TWO = {"save_at": [4, 8]}
 
 
-def test_a_signal_saves_at_the_end_of_the_step_and_the_loop_ends(run, whole, continues) -> None:
+def test_a_signal_saves_at_the_end_of_the_step_and_the_loop_ends(
+    run, uninterrupted, continues
+) -> None:
     common = {"due": True, "options": {"save": "EverySteps(6) | OnSignal()"}}
-    whole = whole(**common)
+    whole = uninterrupted(**common)
     stopped = run(directory="run", signal_at=(9, "SIGTERM"), **common)
     assert stopped["is_preempted"]
     assert stopped["total"] == 10
@@ -20,8 +22,8 @@ def test_a_signal_saves_at_the_end_of_the_step_and_the_loop_ends(run, whole, con
     continues(resumed, whole)
 
 
-def test_hooks_get_what_accelerate_gives_them(run, whole, continues) -> None:
-    whole = whole(hooks=True, **TWO)
+def test_hooks_get_what_accelerate_gives_them(run, uninterrupted, continues) -> None:
+    whole = uninterrupted(hooks=True, **TWO)
     assert "model" not in whole["checkpoints"][0]["components"]
     run(directory="run", hooks=True, signal_at=(9, "SIGKILL"), expect=signal.SIGKILL, **TWO)
     resumed = run(directory="run", hooks=True, **TWO)
@@ -92,8 +94,8 @@ def test_accelerates_own_automatic_checkpoints_are_not_forgotten(run, tmp_path) 
     assert "checkpoint_0" in report["error"]["hint"]
 
 
-def test_a_damaged_newest_checkpoint_is_set_aside(run, whole, continues, tmp_path) -> None:
-    whole = whole(**TWO)
+def test_a_damaged_newest_checkpoint_is_set_aside(run, uninterrupted, continues, tmp_path) -> None:
+    whole = uninterrupted(**TWO)
     run(directory="run", stop_at=9, **TWO)
     path = next((tmp_path / "run" / "step-00000008").glob("*.safetensors"))
     path.chmod(0o600)

@@ -36,7 +36,7 @@ def test_a_run_that_is_killed_twice_ends_with_the_bits_of_one_that_was_not(
     common = {"save_at": SAVES, **CASES[case]}
     if "accumulate" in common:
         common["save_at"] = [4, 7, 9, 14]  # the last batch of an epoch ends a window
-    whole = whole(**common)
+    whole = uninterrupted(**common)
     killed = {"directory": "killed", "expect": signal.SIGKILL, **common}
     assert run(signal_at=(5, "SIGKILL"), **killed) is None  # goes on from 4
     assert (
@@ -58,7 +58,7 @@ def test_a_save_anywhere_in_an_epoch_is_gone_on_from_exactly(
     run, continues, save_at, seedable
 ) -> None:
     common = {"use_seedable_sampler": seedable, "epochs": 2}
-    whole = whole(save_at=[1, 3, 6, 7, 8], **common)
+    whole = uninterrupted(save_at=[1, 3, 6, 7, 8], **common)
     run(directory="run", save_at=[save_at], stop_at=save_at, **common)
     continues(run(directory="run", **common), whole)
 
@@ -66,9 +66,11 @@ def test_a_save_anywhere_in_an_epoch_is_gone_on_from_exactly(
 @pytest.mark.parametrize(
     "case", ["shuffle", "seedable, persistent workers", "stream, which is dispatched"]
 )
-def test_a_save_between_two_epochs_is_gone_on_from_exactly(run, whole, continues, case) -> None:
+def test_a_save_between_two_epochs_is_gone_on_from_exactly(
+    run, uninterrupted, continues, case
+) -> None:
     common = {"save_epochs": True, **CASES[case]}
-    whole = whole(**common)
+    whole = uninterrupted(**common)
     run(directory="run", signal_at=(9, "SIGKILL"), expect=signal.SIGKILL, **common)
     resumed = run(directory="run", **common)
     continues(resumed, whole)
@@ -82,12 +84,12 @@ def test_with_a_seedable_sampler_the_order_is_accelerates_own(run) -> None:
     assert [ids for _, ids, _ in ours["seen"]] == [ids for _, ids, _ in alone["seen"]]
 
 
-def test_another_seed_in_the_next_process_changes_nothing(run, whole, continues) -> None:
+def test_another_seed_in_the_next_process_changes_nothing(run, uninterrupted, continues) -> None:
     for seedable in (False, True):
         common = {"use_seedable_sampler": seedable, "save_at": [4]}
         name = f"run {seedable}"
         run(directory=name, stop_at=5, **common)
-        continues(run(directory=name, seed=8, **common), whole(**common))
+        continues(run(directory=name, seed=8, **common), uninterrupted(**common))
 
 
 def test_a_run_that_is_over_goes_through_no_batch(run) -> None:
