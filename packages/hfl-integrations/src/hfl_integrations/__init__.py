@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hfl_integrations.accelerate import export_for_accelerate as export_for_accelerate
     from hfl_integrations.errors import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations.errors import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_integrations.lightning import LifecycleCheckpoint as LifecycleCheckpoint
+    from hfl_integrations.lightning import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations.transformers import LifecycleCallback as LifecycleCallback
     from hfl_integrations.transformers import export_for_trainer as export_for_trainer
 
@@ -22,6 +24,8 @@ _EXPORTS = {
     "AcceleratedCheckpoints": ".accelerate",
     "CompetingCheckpointsError": ".errors",
     "LifecycleCallback": ".transformers",
+    "LifecycleCheckpoint": ".lightning",
+    "LifecycleCheckpointIO": ".lightning",
     "UnsupportedFrameworkError": ".errors",
     "export_for_accelerate": ".accelerate",
     "export_for_trainer": ".transformers",
