@@ -31,7 +31,7 @@ SAVES = [4, 7, 8, 14]
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_is_killed_twice_ends_with_the_bits_of_one_that_was_not(
-    run, continues, case
+    run, uninterrupted, continues, case
 ) -> None:
     common = {"save_at": SAVES, **CASES[case]}
     if "accumulate" in common:
@@ -55,7 +55,7 @@ def test_a_run_that_is_killed_twice_ends_with_the_bits_of_one_that_was_not(
     ("seedable", "save_at"), [(False, 1), (True, 3), (False, 6), (True, 7), (False, 8)]
 )
 def test_a_save_anywhere_in_an_epoch_is_gone_on_from_exactly(
-    run, continues, save_at, seedable
+    run, uninterrupted, continues, save_at, seedable
 ) -> None:
     common = {"use_seedable_sampler": seedable, "epochs": 2}
     whole = uninterrupted(save_at=[1, 3, 6, 7, 8], **common)

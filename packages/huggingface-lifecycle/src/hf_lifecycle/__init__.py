@@ -109,8 +109,8 @@ if TYPE_CHECKING:
     from hfl_core import SignalName as SignalName
     from hfl_core import Span as Span
     from hfl_core import SteadyWorker as SteadyWorker
-    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import Timer as Timer
+    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
     from hfl_core import find_signals as find_signals
