@@ -152,9 +152,9 @@ class AcceleratedCheckpoints:
         """
         self._look()
         self._require_boundary()
-        self._loaders.require_savable()
+        self._loaders.saving()
         models = _hooks.before_save(self._accelerator, self._hook_files)
-        self._state.saved_models = len(models)
+        self._state.saving(len(models))
         return self._components(models, has_hooks=_hooks.has_save_hooks(self._accelerator))
 
     def save_state(
@@ -341,7 +341,7 @@ class AcceleratedCheckpoints:
 
     def _restore(self, manager: CheckpointManager, which: Any) -> RestoreReport | None:
         accelerator = self._accelerator
-        self._state.saved_models = None
+        self._state.comparing(len(accelerator._models))
         try:
             if not _hooks.has_load_hooks(accelerator):
                 components = self._components(accelerator._models, has_hooks=False)
@@ -374,7 +374,7 @@ class AcceleratedCheckpoints:
             files = manager.load(checkpoint, only=[_hooks.HOOK_FILES])[_hooks.HOOK_FILES]
             self._hook_files.load_state_dict(files)
         models = _hooks.before_load(self._accelerator, self._hook_files)
-        self._state.saved_models = len(models)
+        self._state.comparing(len(models))
         return manager.restore(checkpoint, **self._components(models, has_hooks=has_files))
 
     def _refuse_second(self) -> None:

@@ -11,7 +11,7 @@ from hfl_integrations._accelerate._position import INSIDE, LoaderPosition
 _log = get_logger(__name__)
 
 FORMAT = 1
-_FIELDS = {"iteration", "place", "begun", "seed", "sampler_seed", "position"}
+_FIELDS = {"iteration", "place", "restarts", "begun", "seed", "sampler_seed", "position"}
 
 
 class Loaders:
@@ -76,11 +76,11 @@ class Loaders:
             position.seed = seed
         self._positions += found
 
-    def require_savable(self) -> None:
-        """Refuse a save in the middle of a loop whose position nobody knows.
+    def saving(self) -> None:
+        """Learn that the positions go into a checkpoint, unless nobody knows one of them.
 
         Raises:
-            ConfigError: There is one.
+            ConfigError: A loop is in the middle of an epoch where it could not go on.
         """
         for position in self._positions:
             if position.reason is not None and position.place == INSIDE:
@@ -89,6 +89,8 @@ class Loaders:
                     f"{position.reason}",
                     hint="Save between two epochs, or change the loader as it says.",
                 )
+        for position in self._positions:
+            position.saving()
 
     def give_back(self) -> None:
         """Give all loaders their own loops again."""

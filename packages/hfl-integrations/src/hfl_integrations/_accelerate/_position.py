@@ -34,6 +34,10 @@ class LoaderPosition:
     A new loop begins the epoch that accelerate counts (``loader.iteration``), as accelerate's own; only
     the first one after a state was loaded goes on in the middle.
 
+    A loop that was broken off is ambiguous. Who breaks off, saves and ends wants to go on there; who caps
+    every epoch, and saves after each, begins anew with the next loop. So a save goes on in the middle until
+    a loop was seen to begin anew after one. Of loaders but the first, which are evaluated with, all do.
+
     A loader that cannot go on in the middle keeps its loop. It can be saved between two loops.
 
     Args:
@@ -62,6 +66,7 @@ class LoaderPosition:
         self._begun = (-1, 0)
         self._goes_on = False
         self._turn: object = None
+        self._is_broken = self._was_saved_broken = self._restarts = False
         self._class = type(loader)
         self._take_over()
 
@@ -85,16 +90,34 @@ class LoaderPosition:
         """Go through an epoch, or the rest of one."""
         turn = self._turn = object()
         goes_on, self._goes_on = self._goes_on, False
+        self._notice_restart()
+        is_over = False
         try:
             if self._resumable is None:
                 self.place = INSIDE
                 yield from self._class.__iter__(self.loader)
             else:
                 yield from self._resumed(self._resumable, goes_on=goes_on)
+            is_over = True
         finally:
-            # Unless another loop was begun meanwhile, or a state was loaded.
-            if self._turn is turn:
-                self.place = START
+            if self._turn is turn:  # unless another loop was begun meanwhile, or a state was loaded
+                self._is_broken = not is_over and self.number == 0 and self._resumable is not None
+                self.place = self.place if self._is_broken else START
+
+    def _notice_restart(self) -> None:
+        if self._is_broken and self._was_saved_broken and not self._restarts:
+            self._restarts = True
+            _log.warning(
+                "data loader %d: a checkpoint that was saved after its loop was broken off goes on in the "
+                "middle of epoch %d, and here that epoch begins anew; with checkpoints from here on it will",
+                self.number,
+                self.loader.iteration,
+            )
+        self._is_broken = self._was_saved_broken = False
+
+    def saving(self) -> None:
+        """Learn that the position goes into a checkpoint."""
+        self._was_saved_broken = self._is_broken
 
     def _resumed(self, resumable: ResumableLoader, *, goes_on: bool) -> Iterator[Any]:
         loader = self.loader
@@ -171,7 +194,8 @@ class LoaderPosition:
         is_begun_here = self._begun[0] == self.loader.iteration
         return {
             "iteration": self.loader.iteration,
-            "place": self.place,
+            "place": START if self._is_broken and self._restarts else self.place,
+            "restarts": self._restarts,
             "begun": self._begun[1] if is_begun_here else 0,
             "seed": self.seed,
             "sampler_seed": None if seedable is None else int(seedable.initial_seed),
@@ -207,6 +231,8 @@ class LoaderPosition:
         self.seed = saved["seed"]
         self.place = saved["place"]
         self._begun = (saved["iteration"], saved["begun"])
+        self._restarts = saved["restarts"]
+        self._is_broken = self._was_saved_broken = False
         self._goes_on = self.place != START
         self._turn = None
 

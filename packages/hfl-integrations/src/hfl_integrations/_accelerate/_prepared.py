@@ -31,19 +31,36 @@ class AcceleratorState:
     def __init__(self, accelerator: Any, steps: StepCount) -> None:
         self._accelerator = accelerator
         self._steps = steps
-        self.saved_models: int | None = None
+        self._saving: Dict[str, int] = {}
+
+    def saving(self, models: int) -> None:
+        """Learn that what `state_dict` returns goes into a checkpoint.
+
+        Args:
+            models: How many models it holds; hooks may have taken some out.
+        """
+        iteration = int(self._accelerator.project_configuration.iteration)
+        self._saving = {"models": models, "iteration": iteration + 1}
+
+    def comparing(self, models: int) -> None:
+        """Learn that what `state_dict` returns is compared with a checkpoint.
+
+        Args:
+            models: How many models it is to hold.
+        """
+        self._saving = {"models": models}
 
     def state_dict(self) -> Dict[str, Any]:
         """Return the counts."""
         accelerator = self._accelerator
         counts = counts_of(accelerator)
-        if self.saved_models is not None:
-            counts["models"] = self.saved_models
+        counts["models"] = self._saving.get("models", counts["models"])
+        iteration = int(accelerator.project_configuration.iteration)
         return {
             "format": FORMAT,
             "step": int(accelerator.step),
             "optimizer_steps": self._steps.count,
-            "iteration": int(accelerator.project_configuration.iteration),
+            "iteration": self._saving.get("iteration", iteration),
             "counts": counts,
             "has_scaler": accelerator.scaler is not None,
             "mixed_precision": str(accelerator.mixed_precision),
