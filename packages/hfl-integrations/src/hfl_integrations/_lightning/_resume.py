@@ -169,13 +169,20 @@ class Resume:
         _log.warning("%s The run goes on, and is no longer what it would have been.", text)
 
     def _set_up_validation(self) -> None:
-        """Loaders draw a number when they are made; those that were there draw none later."""
+        """Loaders draw a number when their workers start; those that run already draw none later."""
         trainer = self._trainer
+        saved = self._position["validation_loaders"]
+        if saved is None:
+            return
         loop = trainer.fit_loop.epoch_loop.val_loop
-        if self._position["has_validation_loaders"] and loop._combined_loader is None:
+        if loop._combined_loader is None:
             trainer.validating = True
             loop.setup_data()
             trainer.training = True
+        flattened = () if loop._combined_loader is None else loop._combined_loader.flattened
+        for is_running, loader in zip(saved, flattened):
+            if is_running and getattr(loader, "_iterator", self) is None:
+                iter(loader)
 
 
 def _has_early_stopping(trainer: Any) -> bool:
