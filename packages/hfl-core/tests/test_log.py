@@ -176,7 +176,7 @@ def test_json_lines_carry_the_extras(capsys: pytest.CaptureFixture[str]):
     assert fields["time"].endswith("Z")
 
 
-def test_a_file_gets_the_same_and_is_rotated(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_file_gets_json_lines_and_is_rotated(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "logs" / "hfl.log"
     configure_logging(file=path, max_bytes=500, backups=2)
     log = get_logger("hfl_core.demo")
@@ -185,7 +185,11 @@ def test_a_file_gets_the_same_and_is_rotated(tmp_path: Path, capsys: pytest.Capt
     files = sorted(each.name for each in path.parent.iterdir())
     assert files == ["hfl.log", "hfl.log.1", "hfl.log.2"]
     assert all(each.stat().st_size <= 500 for each in path.parent.iterdir())
-    assert path.read_text().splitlines()[-1].endswith("line 49 ***")
+    lines = [
+        json.loads(line) for each in files for line in (path.parent / each).read_text().splitlines()
+    ]
+    assert {line["message"] for line in lines} <= {f"line {number} ***" for number in range(50)}
+    assert json.loads(path.read_text().splitlines()[-1])["message"] == "line 49 ***"
     assert "line 49" in capsys.readouterr().err
 
 

@@ -11,11 +11,10 @@ import os
 import secrets
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Dict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hfl_core import Files
 
 _FOREIGN_SECONDS = 24 * 3600.0
@@ -29,7 +28,12 @@ def take(files: Files, path: Path) -> None:
     import psutil  # 40 ms, which a list of checkpoints need not pay
 
     me = psutil.Process()
-    holder = {**_place(), "pid": os.getpid(), "started": me.create_time()}
+    holder = {
+        **_place(),
+        "pid": os.getpid(),
+        "started": me.create_time(),
+        "born": _birth(os.getpid()),
+    }
     files.write_bytes(path, json.dumps(holder).encode())
 
 
@@ -74,6 +78,8 @@ def is_held(path: Path) -> bool:
         process = psutil.Process(holder["pid"])
         if process.status() == psutil.STATUS_ZOMBIE:
             return False  # dead; its parent has not asked how it ended
+        if holder.get("born") is not None:
+            return bool(holder["born"] == _birth(holder["pid"]))
         return bool(abs(process.create_time() - holder["started"]) < _SAME_START_SECONDS)
     except FileNotFoundError:
         return False
@@ -83,6 +89,21 @@ def is_held(path: Path) -> bool:
         return True
     except (ValueError, KeyError, TypeError):
         return age < 60.0
+
+
+def _birth(pid: int) -> str | None:
+    """What tells a process from a later one with its number, whatever happens to the clock; None if unknown.
+
+    On Linux, the time at which a process began is reckoned from the time of the boot, which is reckoned
+    from the clock: when that is set, all processes seem to have begun at another time.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")
+        # proc_pid_stat(5): starttime is field 22; the second one, in parentheses, may hold anything.
+        return f"{boot.strip()}/{stat.rpartition(')')[2].split()[19]}"
+    except (OSError, IndexError):
+        return None
 
 
 def _place() -> Dict[str, str | None]:

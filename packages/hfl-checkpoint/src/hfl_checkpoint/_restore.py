@@ -23,6 +23,7 @@ from hfl_checkpoint._components import (
     kinds_of,
     parameter_names,
 )
+from hfl_checkpoint._ranks import Alone
 from hfl_checkpoint._reader import Saved
 from hfl_checkpoint.errors import StateMismatchError
 from hfl_core import HflError
@@ -68,22 +69,13 @@ class Restored:
     warnings: Tuple[str, ...]
 
 
-def restore_components(
+def plan_changes(
     saved: Mapping[str, Saved],
     live: Mapping[str, Any],
     *,
     device: str | torch.device | None = None,
-) -> Restored:
-    """Restore components; when one does not fit, none is touched.
-
-    The exception is code of the user's own that runs inside a model's or an optimizer's
-    ``load_state_dict`` and raises there: an undo would take a copy of all tensors, so the error says
-    what may be changed instead.
-
-    Models and optimizers are compared in full beforehand. Other objects check their state themselves
-    when they load it, so they come first, and what they held is put back when one of them refuses.
-    What says ``restore_last`` (random number generators) is tried with them, and loaded again after
-    everything that may draw.
+) -> Changes:
+    """Compare saved components with live ones; nothing is changed before `Changes.apply`.
 
     Args:
         saved: Name to saved component.
@@ -91,7 +83,7 @@ def restore_components(
         device: Where a model that was built on the meta device gets its memory; None means the host.
 
     Returns:
-        The names, in the order in which they were restored, and the warnings.
+        What is going to be changed.
 
     Raises:
         StateMismatchError: A component does not fit; the message says in what.
@@ -105,27 +97,76 @@ def restore_components(
             raise StateMismatchError(name, [f"{then} was saved, and it is {now}"])
         changes.append(_PLANS[item.kind](item, live[name], context))
     changes.sort(key=lambda change: change.rank)
-    first = [change for change in changes if change.rank == _STATEFUL]
-    last = [change for change in changes if change.rank == _LAST]
-    _apply([*first, *last, *changes[len(first) :]])
-    return Restored(
-        tuple(change.name for change in changes),
-        tuple(note for change in changes for note in change.notes),
-    )
+    return Changes(changes)
 
 
-def _apply(changes: List[_Change]) -> None:
-    done: List[_Change] = []
+class Changes:
+    """The changes of a restore, all of which are known to fit.
+
+    Models and optimizers were compared in full. Other objects check their state themselves when they
+    load it, so they come first, and what they held is put back when one of them refuses, on whichever
+    process. What says ``restore_last`` (random number generators) is tried with them, and loaded again
+    after everything that may draw.
+
+    The exception is code of the user's own that runs inside a model's or an optimizer's
+    ``load_state_dict`` and raises there: an undo would take a copy of all tensors, so the error says
+    what may be changed instead.
+
+    Args:
+        changes: In the order in which they are to be made.
+    """
+
+    def __init__(self, changes: List[_Change]) -> None:
+        self._changes = changes
+
+    def apply(self, team: Alone) -> Restored:
+        """Make them; when one is refused, on whichever process, undo what can be undone.
+
+        Args:
+            team: The processes, each of which makes its own.
+
+        Returns:
+            The names, in the order in which they were restored, and the warnings.
+
+        Raises:
+            StateMismatchError: A component refuses its state.
+        """
+        changes = self._changes
+        first = [change for change in changes if change.rank == _STATEFUL]
+        tried = [*first, *(change for change in changes if change.rank == _LAST)]
+        rest = changes[len(first) :]
+        done: List[_Change] = []
+        if team.is_several:
+            try:
+                team.agree(lambda: _apply(tried, done))
+            except BaseException:
+                _undo(done)
+                raise
+            team.agree(lambda: _apply(rest, done))
+        else:
+            _apply([*tried, *rest], done)
+        return Restored(
+            tuple(change.name for change in changes),
+            tuple(note for change in changes for note in change.notes),
+        )
+
+
+def _undo(done: List[_Change]) -> None:
+    while done:
+        change = done.pop()
+        if change.undo is not None:
+            with contextlib.suppress(Exception):
+                change.undo()
+
+
+def _apply(changes: List[_Change], done: List[_Change]) -> None:
     for change in changes:
         try:
             done.append(change)
             change.apply()
         except BaseException as error:
-            for earlier in reversed(done):
-                if earlier.undo is not None:
-                    with contextlib.suppress(Exception):
-                        earlier.undo()
             changed = [item.name for item in done if item.undo is None]
+            _undo(done)
             if not isinstance(error, Exception) or (isinstance(error, HflError) and not changed):
                 raise
             raise StateMismatchError(

@@ -10,6 +10,8 @@ from typing import Any, Callable, Dict, Iterator, Mapping
 
 import pytest
 
+from hfl_localhub import LocalHub
+
 Run = Callable[..., Dict[str, Any]]
 
 
@@ -68,15 +70,22 @@ class Zygote:
 
 
 @pytest.fixture(scope="session")
-def zygote(tmp_path_factory) -> Iterator[Zygote]:
-    with contextlib.closing(Zygote(tmp_path_factory.mktemp("home"), {})) as process:
-        yield process
+def hub(tmp_path_factory) -> Iterator[LocalHub]:
+    with LocalHub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def new_zygote(tmp_path_factory) -> Callable[[Mapping[str, str]], Zygote]:
-    """Another one, whose environment is set before it imports anything."""
-    return lambda environment: Zygote(tmp_path_factory.mktemp("home"), environment)
+def token(hub) -> str:
+    return hub.create_user("ann")
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory, hub, token) -> Iterator[Zygote]:
+    # One for all tests: it takes longer to import everything than to run a test.
+    home = tmp_path_factory.mktemp("home")
+    with contextlib.closing(Zygote(home, hub.settings(token))) as process:
+        yield process
 
 
 @pytest.fixture

@@ -17,11 +17,14 @@ torch.set_num_threads(1)  # a fork inherits no threads
 
 import accelerate  # noqa: E402, F401  # imported once, for all children
 import peft  # noqa: E402, F401
+import torchdata.stateful_dataloader  # noqa: E402, F401
 import transformers  # noqa: E402, F401
 from sklearn.datasets import load_digits  # noqa: E402, F401
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import scenario  # noqa: E402
+
+scenario.import_all()
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
 
-from hfl_core import ConfigError
+from hfl_core import ConfigError, SignalHandlers, find_signals
 from hfl_state._component import is_count, logger
 from hfl_state._ranks import highest_of_all, rank_and_world_size
-from hfl_state._signals import Handlers, SignalName, resolve
-from hfl_state._worker_signals import listening_to, no_longer_to
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from hfl_core import SignalName
 
 _DEADLINE = 1 << 16  # above all signals: what is agreed on is one number
 
@@ -73,7 +73,7 @@ class PreemptionGuard:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.signals = tuple(resolve(signals or ("SIGTERM", "SIGINT", "SIGUSR1")))
+        self.signals = find_signals(signals or ("SIGTERM", "SIGINT", "SIGUSR1"))
         if not is_count(every, 1):
             raise ConfigError(
                 f"every={every!r} makes no sense.", hint="It is a number of steps from 1."
@@ -86,7 +86,7 @@ class PreemptionGuard:
         self._moment = None if deadline is None else _moment(deadline, clock())
         self._margin = float(margin)
         self._every = every
-        self._handlers = Handlers(self.signals, self._on_signal)
+        self._handlers = SignalHandlers(self.signals, self._on_signal)
         self._first_at: Dict[signal.Signals, float] = {}
         self._polls = 0
         self._was_asked = False
@@ -111,13 +111,11 @@ class PreemptionGuard:
 
     def install(self) -> None:
         """Begin to listen; what a context manager does when it is entered."""
-        if self._handlers.install():
-            listening_to(self.signals)
+        self._handlers.install()
 
     def remove(self) -> None:
         """Put back the handlers that were there before."""
         self._handlers.remove()
-        no_longer_to(self.signals)
 
     def _on_signal(self, received: signal.Signals) -> bool:
         """Remember a signal; say whether it is to end the process at once."""

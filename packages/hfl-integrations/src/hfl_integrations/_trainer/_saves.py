@@ -15,6 +15,7 @@ from hfl_checkpoint import (
 from hfl_core import ConfigError, get_logger
 from hfl_integrations._trainer._compat import decides_best_at_evaluation
 from hfl_integrations._trainer._components import TrainerPosition, TrainerRank, components_of
+from hfl_integrations._trainer._epochs import EpochStart
 from hfl_integrations._trainer._plan import best_metric, best_mode
 
 _log = get_logger(__name__)
@@ -45,6 +46,7 @@ class Saves:
         follows_trainer: Whether the Trainer's ``save_strategy`` decides when.
 
     Attributes:
+        epoch: Where the epoch in hand began.
         position: The component with the Trainer's state.
         rank: The component with this process's random streams.
         is_after_epoch: Whether the Trainer has just called ``on_epoch_end``.
@@ -55,12 +57,14 @@ class Saves:
         self._trainer = trainer
         self._manager = manager
         self._follows_trainer = follows_trainer
-        self.position = TrainerPosition(trainer)
-        self.rank = TrainerRank(trainer)
+        self.epoch = EpochStart(trainer)
+        self.position = TrainerPosition(trainer, self.epoch)
+        self.rank = TrainerRank(trainer, self.epoch)
         self.begin()
 
     def begin(self) -> None:
         """Forget what an earlier training left behind."""
+        self.epoch.forget()
         self.is_after_epoch = False
         self.is_preempted = False
         self._is_postponed = False
@@ -89,6 +93,8 @@ class Saves:
         trainer = self._trainer
         control, is_after_epoch = trainer.control, self.is_after_epoch
         self.is_after_epoch = False
+        if not is_after_epoch:
+            self.epoch.on_step(is_last=self._ends_epoch())
         if not is_after_epoch and self._is_last_step():
             self._is_postponed = self._is_postponed or control.should_save
             control.should_save = False
@@ -153,10 +159,12 @@ class Saves:
 
     def _is_last_step(self) -> bool:
         """Whether the Trainer comes back to this step after the epoch."""
+        return bool(self._trainer.control.should_training_stop) or self._ends_epoch()
+
+    def _ends_epoch(self) -> bool:
         trainer = self._trainer
         return bool(
-            trainer.control.should_training_stop
-            or trainer.state.epoch == int(trainer.state.epoch)
+            trainer.state.epoch == int(trainer.state.epoch)
             or trainer.accelerator.gradient_state.end_of_dataloader
         )
 

@@ -16,7 +16,7 @@ from hfl_integrations._trainer._compat import Trainer, carries_gradients_over_ep
 from hfl_integrations._trainer._plan import plan_for, wanted_metrics
 from hfl_integrations._trainer._resume import Resume
 from hfl_integrations._trainer._saves import Saves
-from hfl_integrations._trainer._workers import start_persistent_workers
+from hfl_integrations._trainer._workers import keep_steady, start_persistent_workers
 
 if TYPE_CHECKING:
     from hfl_integrations._trainer._callback import LifecycleCallback
@@ -87,6 +87,9 @@ class Takeover:
             "_load_rng_state": self._load_rng_state,
             "_load_best_model": self._saves.load_best_model,
             "_save": self._save_model_files,
+            "_init_training_state": self._init_training_state,
+            "get_train_dataloader": self._get_train_dataloader,
+            "get_eval_dataloader": self._get_eval_dataloader,
         }.items():
             original = getattr(self.trainer, name, None)
             if original is not None:
@@ -109,8 +112,13 @@ class Takeover:
         self._warn_of_gradients_that_no_checkpoint_holds()
         self._resume.on_train_begin()
 
+    def on_epoch_begin(self) -> None:
+        """Remember where the epoch begins, or go back to where it did."""
+        self._saves.epoch.on_epoch_begin()
+
     def on_epoch_end(self) -> None:
         """The next look at saving is the one after the epoch."""
+        self._saves.epoch.on_epoch_end()
         self._saves.is_after_epoch = True
 
     def on_evaluate(self, metrics: Mapping[str, Any]) -> None:
@@ -153,6 +161,15 @@ class Takeover:
         return self._saves.after_step(
             lambda: self._originals["_maybe_log_save_evaluate"](*args, **kwargs)
         )
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> Any:
+        return self._resume.place(*self._originals["_init_training_state"](*args, **kwargs))
+
+    def _get_train_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        return keep_steady(self._originals["get_train_dataloader"](*args, **kwargs))
+
+    def _get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        return keep_steady(self._originals["get_eval_dataloader"](*args, **kwargs))
 
     def _load_from_checkpoint(self, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
         if self._resume.owns(checkpoint):
@@ -203,6 +220,7 @@ class Takeover:
         args = self.trainer.args
         names = (
             "save_strategy",
+            "eval_on_start",  # put out of force where it is no start
             "save_total_limit",  # it would delete what an earlier Trainer left in output_dir
             "restore_callback_states_from_checkpoint",  # it makes new callbacks; here the old ones stay
         )
