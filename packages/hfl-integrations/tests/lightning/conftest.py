@@ -48,16 +48,19 @@ class Zygote:
     def runner(self, folder: Path) -> Run:
         """What trains below a folder: ``run(directory="run", callback={...}, resume="last")``."""
 
-        def train(*, expect: int = 0, fails: bool = False, **wanted: Any) -> Dict[str, Any]:
+        def train(*, expect: int = 0, fails: bool = False, **wanted: Any) -> Any:
             self._log.open("w").close()
             wanted["folder"] = str(folder)
             self._process.stdin.write(json.dumps(wanted) + "\n")
             self._process.stdin.flush()
-            answer = json.loads(self._process.stdout.readline())
-            report, tail = answer["report"], self._log.read_text()[-3000:]
-            assert (answer["signal"] or answer["code"]) == expect, (report, tail)
-            assert fails or report is None or report["error"] is None, (report, tail)
-            return report
+            answers = json.loads(self._process.stdout.readline())
+            tail = self._log.read_text()[-int(os.environ.get("TAIL", "3000")):]
+            for answer in answers:
+                report = answer["report"]
+                assert (answer["signal"] or answer["code"]) == expect, (report, tail)
+                assert fails or report is None or report["error"] is None, (report, tail)
+            reports = [answer["report"] for answer in answers]
+            return reports if "ranks" in wanted else reports[0]
 
         return train
 

@@ -80,7 +80,8 @@ class Signals(pl.Callback):
         if at and at[0] == batches // trainer.accumulate_grad_batches:
             if self.manager is not None:
                 self.manager.wait()
-            os.kill(os.getpid(), getattr(signal, at[1]))
+            if self.wanted.get("only_rank") in (None, trainer.global_rank):
+                os.kill(os.getpid(), getattr(signal, at[1]))
         at = self.wanted.get("raise_at")
         if at and at == trainer.global_step:
             raise ValueError("the user's own")
@@ -239,6 +240,10 @@ def _evaluated(arguments: dict) -> dict:
 
 def run(wanted: dict) -> dict:
     os.chdir(wanted["folder"])
+    if wanted.get("private_disks"):
+        place = Path(f"disk-{os.environ['LOCAL_RANK']}")
+        place.mkdir(exist_ok=True)
+        os.chdir(place)
     messages = Messages()
     for name in ("hfl", "lightning.pytorch", "pytorch_lightning"):
         logging.getLogger(name).addHandler(messages)
@@ -282,7 +287,8 @@ def _train(wanted: dict, report: dict) -> None:
     plugins = [LifecycleCheckpointIO()] if wanted.get("plugin") else []
     trainer = pl.Trainer(
         accelerator="cpu",
-        devices=1,
+        devices=wanted.get("ranks", 1),
+        strategy="ddp" if "ranks" in wanted else "auto",
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
