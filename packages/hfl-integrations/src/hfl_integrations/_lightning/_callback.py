@@ -16,7 +16,7 @@ from hfl_integrations._lightning._plan import announce, refuse_unsupported
 from hfl_integrations._lightning._resume import Resume
 from hfl_integrations._lightning._retention import KeepAsModelCheckpoint
 from hfl_integrations._lightning._saves import Request, Saves
-from hfl_integrations._lightning._seams import Replaced, Seams, load_ours
+from hfl_integrations._lightning._seams import Replaced, Seams, as_first_says, load_ours
 
 if TYPE_CHECKING:
     import os
@@ -132,6 +132,8 @@ class LifecycleCheckpoint(_Base):
         self._require_manager(trainer)
         self._replaced.take_back()
         self._replaced.put(trainer.strategy, "load_checkpoint", load_ours(self))
+        connector = trainer._checkpoint_connector
+        self._replaced.put(connector, "resume_start", as_first_says)
         if stage != "fit":
             return
         refuse_unsupported(trainer)
@@ -310,7 +312,8 @@ class LifecycleCheckpoint(_Base):
 
     def _find_last_checkpoints(self, trainer: Any) -> Any:
         manager = self._require_manager(trainer)
-        manager.fetch_newer()
+        if trainer.is_global_zero:  # the processes cannot talk to each other yet
+            manager.fetch_newer()
         newest = manager.latest()
         if newest is None:
             return super()._find_last_checkpoints(trainer)

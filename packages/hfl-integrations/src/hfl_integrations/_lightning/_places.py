@@ -6,11 +6,12 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from hfl_checkpoint import Checkpoint, CheckpointManager
 from hfl_core import ConfigError
 from hfl_integrations._lightning import _content
+from hfl_integrations._lightning._together import from_first
 
 MANIFEST, RUN = "manifest.json", "run.json"
 _LAST = "last"
@@ -53,33 +54,33 @@ def read(path: str | os.PathLike[str], *, map_location: Any = None) -> Read:
         CheckpointDamagedError: It is damaged.
         ConfigError: Something other than Lightning saved it.
     """
-    place = Path(path).absolute()
-    if _is_checkpoint(place):
-        directory, which = place.parent, place.name
-    else:
-        directory, which = (place if (place / RUN).is_file() else place.parent), "latest"
+    directory, which, run_id = from_first(lambda: _resolved(Path(path).absolute()))
     with CheckpointManager(directory, keep="all", background=False) as manager:
-        if which != "latest":
-            belong_to_run_of(manager, place)
+        if run_id is not None:
+            manager.run_directory.adopt(run_id)
         states = manager.load(which)  # the newest that is damaged is set aside
-        source = manager.find(which)
+        source = from_first(lambda: manager.find(which))
     if not _content.is_lightning(states):
         raise ConfigError(
             f"{source.name} was not saved by Lightning: it has {', '.join(states)}.",
             hint="Restore it with what saved it; CheckpointManager.load reads its states.",
         )
     if map_location is not None:
-        states = manager.load(source, map_location=map_location)
+        with CheckpointManager(directory, keep="all", background=False) as manager:
+            manager.run_directory.adopt(source.run_id)
+            states = manager.load(source, map_location=map_location)
     found = _content.checkpoint_of(states)
-    found[_content.OWN] = {_content.RANK: states.get(_content.RANK), "source": str(source.path)}
+    # For our callback; Lightning passes it on.
+    found[_content.OWN] = {_content.RANK: states.get(_content.RANK), "source": source}
     return Read(found, source)
 
 
-def belong_to_run_of(manager: CheckpointManager, place: Path) -> None:
-    """Let a manager see the checkpoints of the run that one belongs to; a directory may hold several runs."""
-    run_id = json.loads((place / MANIFEST).read_text(encoding="utf-8")).get("run_id")
-    if isinstance(run_id, str):
-        manager.run_directory.adopt(run_id)
+def _resolved(place: Path) -> Tuple[Path, str, str | None]:
+    """The run's directory, which of its checkpoints, and the run; a directory may hold several runs."""
+    if _is_checkpoint(place):
+        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        return place.parent, place.name, str(manifest.get("run_id"))
+    return (place if (place / RUN).is_file() else place.parent), "latest", None
 
 
 def _is_checkpoint(place: Path) -> bool:

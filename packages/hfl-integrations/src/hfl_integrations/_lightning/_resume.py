@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping
 
 from hfl_checkpoint import CheckpointManager
 from hfl_core import IncompatibleStateError, get_logger
-from hfl_integrations._lightning import _content, _places, _progress
+from hfl_integrations._lightning import _content, _progress
 from hfl_integrations._lightning._compat import begin_afresh, without_restarting
 from hfl_integrations._lightning._rank import RankState
+from hfl_integrations._lightning._together import from_first
 
 if TYPE_CHECKING:
+    from hfl_checkpoint import Checkpoint
     from hfl_integrations._lightning._saves import Saves
 
 _log = get_logger(__name__)
@@ -66,7 +68,7 @@ class Resume:
         trainer, position = self._trainer, self._position
         self._is_within_epoch = bool(position["within_epoch"])
         self._is_due = True
-        self._restore_from(Path(own["source"]))
+        self._restore_from(own["source"])
         begin_afresh(trainer.fit_loop)
         progress = trainer.fit_loop.epoch_progress
         for counts in (progress.total, progress.current):
@@ -106,15 +108,18 @@ class Resume:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _restore_from(self, source: Path) -> None:
+    def _restore_from(self, source: Checkpoint) -> None:
         trainer = self._trainer
-        is_own = source.parent.resolve() == Path(self._manager.directory).resolve()
+        directory = source.path.parent
+        is_own = from_first(
+            lambda: directory.resolve() == Path(self._manager.directory).resolve()
+        )
         manager = self._manager
         if not is_own:
-            manager = CheckpointManager(source.parent, keep="all", background=False)
-        _places.belong_to_run_of(manager, source)
+            manager = CheckpointManager(directory, keep="all", background=False)
+        manager.run_directory.adopt(source.run_id)
         self._rank = RankState([], {}, on_change=self._on_change)
-        states = manager.load(source.name, only=["model"])
+        states = manager.load(source, only=["model"])
         components: Dict[str, Any] = {
             "model": _content.SavedModule(states["model"], trainer.lightning_module),
             _content.CONTENT: _content.Content(),
@@ -123,9 +128,10 @@ class Resume:
         # Again, after Lightning: torch's own way gives moments the data type of their parameters.
         optimizers = trainer.optimizers
         components.update(zip(_content.optimizer_names(len(optimizers)), optimizers))
-        manager.restore(source.name, strict=True, **components)
+        manager.restore(source, strict=True, **components)
         if is_own:
-            self._saves.written = (int(trainer.global_step), str(source))
+            path = Path(manager.directory) / source.name
+            self._saves.written = (int(trainer.global_step), str(path))
         else:
             manager.close()
         _log.info("going on from %s, step %d", source.name, trainer.global_step)
@@ -169,13 +175,20 @@ class Resume:
         _log.warning("%s The run goes on, and is no longer what it would have been.", text)
 
     def _set_up_validation(self) -> None:
-        """Loaders draw a number when they are made; those that were there draw none later."""
+        """Loaders draw a number when their workers start; those that run already draw none later."""
         trainer = self._trainer
+        saved = self._position["validation_loaders"]
+        if saved is None:
+            return
         loop = trainer.fit_loop.epoch_loop.val_loop
-        if self._position["has_validation_loaders"] and loop._combined_loader is None:
+        if loop._combined_loader is None:
             trainer.validating = True
             loop.setup_data()
             trainer.training = True
+        flattened = () if loop._combined_loader is None else loop._combined_loader.flattened
+        for is_running, loader in zip(saved, flattened):
+            if is_running and getattr(loader, "_iterator", self) is None:
+                iter(loader)
 
 
 def _has_early_stopping(trainer: Any) -> bool:

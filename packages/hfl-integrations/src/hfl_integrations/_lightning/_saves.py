@@ -163,8 +163,7 @@ class Saves:
             "within_epoch": within_epoch,
             "stopped": bool(trainer.should_stop) and not self.is_preempted,
             "accumulate_grad_batches": trainer.accumulate_grad_batches,
-            "has_validation_loaders": trainer.fit_loop.epoch_loop.val_loop._combined_loader
-            is not None,
+            "validation_loaders": validation_loaders(trainer),
         }
         left_out: List[str] = []
         found = _content.components_of(
@@ -200,6 +199,14 @@ class Saves:
         # Limits from below hold for a decision of the run's own, not for the end of its time.
         trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps = 0, None
         trainer.should_stop = True
+
+
+def validation_loaders(trainer: Any) -> List[bool] | None:
+    """Say of each loader for validation whether it has workers that stay; None before there are any."""
+    loaders = trainer.fit_loop.epoch_loop.val_loop._combined_loader
+    if loaders is None:
+        return None
+    return [getattr(item, "_iterator", None) is not None for item in loaders.flattened]
 
 
 def _numbers(metrics: Mapping[str, Any]) -> Dict[str, Any]:

@@ -14,6 +14,7 @@ from hfl_core import ConfigError, get_logger
 from hfl_integrations._lightning import _places
 from hfl_integrations._lightning._compat import is_sigterm
 from hfl_integrations._lightning._loader import PositionedLoader
+from hfl_integrations._lightning._together import from_first
 
 if TYPE_CHECKING:
     from hfl_integrations._lightning._callback import LifecycleCheckpoint
@@ -196,14 +197,27 @@ def load_ours(callback: LifecycleCheckpoint) -> Callable[[Any], Any]:
 
     def make(original: Any) -> Any:
         def load_checkpoint(checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
-            path = callback.arrive(checkpoint_path)
-            if _places.is_ours(path):
+            path = from_first(lambda: callback.arrive(checkpoint_path))
+            if from_first(lambda: _places.is_ours(path)):
                 return _places.read(path).checkpoint
             return original(path, *args, **kwargs)
 
         return load_checkpoint
 
     return make
+
+
+def as_first_says(original: Any) -> Any:
+    """Make what takes the place of ``resume_start``: all processes go on from what rank 0 has found.
+
+    Lightning looks for ``"last"`` in every process, before they can talk to each other, and each may see
+    another disk.
+    """
+
+    def resume_start(checkpoint_path: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return original(from_first(lambda: checkpoint_path), *args, **kwargs)
+
+    return resume_start
 
 
 def _keeps_state(loader: Any) -> bool:
