@@ -102,9 +102,11 @@ class Saves:
         trainer = self._trainer
         control, is_after_epoch = trainer.control, self.is_after_epoch
         self.is_after_epoch = False
+        ends_epoch = not is_after_epoch and self._ends_epoch()
         if not is_after_epoch:
-            self.epoch.on_step(is_last=self._ends_epoch())
-        if not is_after_epoch and self._is_last_step():
+            self.epoch.on_step(is_last=ends_epoch)
+        # To such a step the Trainer comes back after the epoch.
+        if not is_after_epoch and (ends_epoch or control.should_training_stop):
             self._is_postponed = self._is_postponed or control.should_save
             control.should_save = False
             return log_save_evaluate()
@@ -166,11 +168,8 @@ class Saves:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _is_last_step(self) -> bool:
-        """Whether the Trainer comes back to this step after the epoch."""
-        return bool(self._trainer.control.should_training_stop) or self._ends_epoch()
-
     def _ends_epoch(self) -> bool:
+        """Whether the epoch has no further step."""
         trainer = self._trainer
         return bool(
             trainer.state.epoch == int(trainer.state.epoch)
