@@ -54,7 +54,7 @@ class Zygote:
             self._process.stdin.write(json.dumps(wanted) + "\n")
             self._process.stdin.flush()
             answers = json.loads(self._process.stdout.readline())
-            tail = self._log.read_text()[-int(os.environ.get("TAIL", "3000")):]
+            tail = self._log.read_text()[-int(os.environ.get("TAIL", "3000")) :]
             for answer in answers:
                 report = answer["report"]
                 assert (answer["signal"] or answer["code"]) == expect, (report, tail)

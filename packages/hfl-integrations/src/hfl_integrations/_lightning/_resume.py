@@ -111,9 +111,7 @@ class Resume:
     def _restore_from(self, source: Checkpoint) -> None:
         trainer = self._trainer
         directory = source.path.parent
-        is_own = from_first(
-            lambda: directory.resolve() == Path(self._manager.directory).resolve()
-        )
+        is_own = from_first(lambda: directory.resolve() == Path(self._manager.directory).resolve())
         manager = self._manager
         if not is_own:
             manager = CheckpointManager(directory, keep="all", background=False)
