@@ -23,6 +23,7 @@ _MODULES: Dict[str, str] = {
     "list": "_cli_look",
     "pin": "_cli_keep",
     "promote": "_cli_hub",
+    "prove": "_cli_prove",
     "push": "_cli_hub",
     "show": "_cli_look",
     "unpin": "_cli_keep",
