@@ -45,9 +45,7 @@ def script(tmp_path: Path) -> Callable[[str], Any]:
 
 def test_a_training_that_resumes_exactly_is_proved(script, tmp_path):
     command = [
-        sys.executable,
-        "-m",
-        "hfl_checkpoint.cli",
+        *CLI,
         "prove",
         "--seed",
         "3",

@@ -105,9 +105,8 @@ def prove(
             show={"bytes": human_bytes, "differences": _brief},
         )
     if proof.holds:
-        output.note(
-            f"Step {proof.step} is the same, bit by bit, after {kills} kills (seed {chosen})."
-        )
+        times = "1 kill" if kills == 1 else f"{kills} kills"
+        output.note(f"Step {proof.step} is the same, bit by bit, after {times} (seed {chosen}).")
         return
     for problem in proof.problems:
         output.warn(problem)
