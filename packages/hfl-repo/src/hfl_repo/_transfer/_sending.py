@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
-from typing import TYPE_CHECKING, Callable, Dict, Sequence
+from typing import TYPE_CHECKING, Dict, Iterator, Sequence
 
 from hfl_core import Progress, get_logger
 from hfl_core.errors import NetworkError
@@ -127,10 +128,14 @@ class Sender:
 
     def _by_lfs(self, files: Sequence[LargeFile], asked: Missing, overall: ProgressTask) -> None:
         def one(file: LargeFile) -> None:
-            shown = self._shown(file, overall)
-            send_object(
-                self._hub, self._target, file, asked.actions[file.sha256], self._patience, shown
-            )
+            with self._shown(file, overall) as task:
+
+                def sent(size: int) -> None:
+                    self.count(size)
+                    task.advance(size)
+
+                action = asked.actions[file.sha256]
+                send_object(self._hub, self._target, file, action, self._patience, sent)
             with self._lock:
                 self._arrived.add(file.sha256)
 
@@ -145,18 +150,14 @@ class Sender:
                 _LOG.warning("Another file could not be sent: %s", other)
             raise _first(errors)
 
-    def _shown(self, file: LargeFile, overall: ProgressTask) -> Callable[[int], None]:
-        own = None
-        if file.size >= _OWN_BAR:
-            own = self._progress.task(file.path, total=file.size, unit="bytes")
-
-        def sent(size: int) -> None:
-            self.count(size)
-            overall.advance(size)
-            if own is not None:
-                own.advance(size)
-
-        return sent
+    @contextlib.contextmanager
+    def _shown(self, file: LargeFile, overall: ProgressTask) -> Iterator[ProgressTask]:
+        """Show a large file as a part of the whole; a small one only as what it adds."""
+        if file.size < _OWN_BAR:
+            yield overall
+            return
+        with overall.task(file.path, total=file.size) as own:
+            yield own
 
 
 def _first(errors: Sequence[Exception]) -> Exception:
