@@ -187,7 +187,10 @@ class TestSubmodules:
 
     def test_they_are_listed_with_their_commits(self, around, repository, git):
         commit = git(repository, "rev-parse", "HEAD")
-        expected = [SubmoduleInfo("lib", commit, "clean"), SubmoduleInfo("deep/other", commit, "clean")]
+        expected = [
+            SubmoduleInfo("lib", commit, "clean"),
+            SubmoduleInfo("deep/other", commit, "clean"),
+        ]
         assert look(around).submodules == expected
         assert look(around / "deep").submodules == expected
         assert look(around).dirty is False
@@ -288,7 +291,7 @@ def is_running(process: int) -> bool:
 def test_a_git_that_only_hangs_on_the_files_gives_the_commit(repository, replace_git, git):
     commit = git(repository, "rev-parse", "HEAD")
     replace_git(
-        "#!/bin/sh\ncase \"$*\" in *status*) exec sleep 600;; esac\n"
+        '#!/bin/sh\ncase "$*" in *status*) exec sleep 600;; esac\n'
         'PATH=${PATH#*:} exec git "$@"\n'
     )
     found = look(repository, timeout=1.0)

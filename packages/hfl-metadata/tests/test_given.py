@@ -75,10 +75,14 @@ class TestHyperparameters:
                 raise RuntimeError
 
         class Text(str):
+            __slots__ = ()
+
             def __str__(self):
                 raise RuntimeError
 
-        metadata = capture(hyperparameters={"a": Broken(), "b": Map(x=1), "c": Text("x"), "lr": 0.1})
+        metadata = capture(
+            hyperparameters={"a": Broken(), "b": Map(x=1), "c": Text("x"), "lr": 0.1}
+        )
         assert metadata.hyperparameters == {"lr": 0.1}
         assert [item.path for item in metadata.omissions] == [
             "hyperparameters.a", "hyperparameters.b", "hyperparameters.c",
