@@ -136,6 +136,23 @@ class Children:
         return pid, receive
 
 
+def gpt2() -> Any:
+    """The smallest language model of transformers that there is."""
+    import transformers
+
+    return transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            vocab_size=8,
+            n_positions=8,
+            n_embd=4,
+            n_layer=1,
+            n_head=1,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    )
+
+
 @pytest.fixture
 def live(request: Any) -> Callable[..., Live]:
     """Make training states; ``"frozen"`` as an indirect parameter gives them a frozen part."""

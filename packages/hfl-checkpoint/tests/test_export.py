@@ -21,6 +21,8 @@ from hfl_checkpoint import (
 from hfl_checkpoint.cli import checkpoint as commands
 from hfl_core import ConfigError, ConflictError
 
+from .conftest import gpt2
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
@@ -59,17 +61,7 @@ def test_a_folder_of_weights(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
 def test_from_pretrained_opens_an_exported_folder(tmp_path: pathlib.Path) -> None:
     import transformers
 
-    model = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=8,
-            n_positions=8,
-            n_embd=4,
-            n_layer=1,
-            n_head=1,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    )
+    model = gpt2()
     with CheckpointManager(tmp_path / "run") as checkpoints:
         checkpoints.save(1, model=model)
     path = export_checkpoint(tmp_path / "run", "latest", tmp_path / "out")

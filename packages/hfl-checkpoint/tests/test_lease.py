@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any, Dict
@@ -56,8 +57,17 @@ def test_a_lease_ends_with_its_process_even_if_nobody_has_asked_how_it_ended(
 
 def test_a_process_that_got_the_same_number_later_does_not_hold_it(tmp_path: Path) -> None:
     started = psutil.Process().create_time()
-    assert _lease.is_held(write(tmp_path / "a", started=started + 0.5))
-    assert not _lease.is_held(write(tmp_path / "b", started=started - 60))
+    assert _lease.is_held(write(tmp_path / "a", started=started + 0.5, born=None))
+    assert not _lease.is_held(write(tmp_path / "b", started=started - 60, born=None))
+    assert not _lease.is_held(write(tmp_path / "c", born="another boot/1"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the moment is recorded when it is")
+def test_a_clock_that_jumps_ends_no_lease(tmp_path: Path) -> None:
+    # When the clock is set, Linux reckons that the machine, and so each process, was started then.
+    for seconds in (3600.0, -3600.0):
+        started = psutil.Process().create_time() + seconds
+        assert _lease.is_held(write(tmp_path / f"{seconds}", started=started))
 
 
 def test_a_lease_from_another_machine_holds_for_a_day(tmp_path: Path) -> None:
@@ -91,7 +101,7 @@ def test_readers_names_what_is_read_and_forgets_the_dead(tmp_path: Path) -> None
     assert _lease.readers(leases) == set()
     _lease.take_for_reading(Files(), leases, "v1.5-step-3")
     _lease.take_for_reading(Files(), leases, "step-00000001")
-    dead = write(leases / "step-00000002.0123abcd.json", started=1.0)
+    dead = write(leases / "step-00000002.0123abcd.json", born="no boot/1")
     assert _lease.readers(leases) == {"v1.5-step-3", "step-00000001"}
     assert not dead.exists()
 

@@ -78,6 +78,18 @@ class Unsaveable:
         raise AssertionError
 
 
+class Holding:
+    """A training state with one component."""
+
+    step, epoch = 2, 0
+
+    def __init__(self, name: str) -> None:
+        self._components: Dict[str, Any] = {name: {"seen": 1}}
+
+    def components(self) -> Dict[str, Any]:
+        return self._components
+
+
 BAD_SAVES: Dict[str, tuple[Any, Any, Any]] = {
     "negative step": (lambda m, c: m.save(-1, **c), ConfigError, "-1 is not a step"),
     "step of a wrong type": (lambda m, c: m.save("5", **c), ConfigError, "'5' is not a step"),
@@ -110,6 +122,19 @@ BAD_SAVES: Dict[str, tuple[Any, Any, Any]] = {
         "cannot be called '../x'",
     ),
     "a reserved name": (lambda m, _: m.save(5, manifest={}), ConfigError, "cannot be called"),
+    **{
+        f"the name {name}, which is an option": (
+            lambda m, _, name=name: m.save(5, **{name: {"seen": 1}}),
+            ConfigError,
+            f"cannot be called '{name}'",
+        )
+        for name in ("state", "which", "strict", "allow_missing", "map_location")
+    },
+    "a state to resume with a component called strict": (
+        lambda m, _: m.resume(Holding("strict")),
+        ConfigError,
+        "cannot be called 'strict'",
+    ),
     "an empty name": (lambda m, _: m.save(5, **{"": {}}), ConfigError, "cannot be called ''"),
     "an unknown type": (
         lambda m, c: m.save(5, **c, odd=Unsaveable()),
@@ -173,6 +198,27 @@ def test_bad_input_is_a_clear_error_and_changes_nothing(
     assert state.stands_at == 7
     assert tree(run_path) == before
     assert manager.save(2, **live(2).components)
+
+
+@pytest.mark.parametrize("name", ["epoch", "metrics", "reason", "which", "strict"])
+def test_a_state_whose_component_is_called_like_an_option_is_refused(
+    name: str, open_manager: Any, run_path: Path
+) -> None:
+    manager = open_manager(save=EverySteps(1))
+    with pytest.raises(ConfigError, match=f"cannot be called '{name}'"):
+        manager.step(Holding(name))
+    assert not run_path.exists()
+
+
+def test_resume_takes_the_options_of_restore(open_manager: Any, live: Any) -> None:
+    open_manager().save(1, **live(1).components)
+    state = live(7)
+    ema: Dict[str, Any] = {}
+    report = open_manager().resume(
+        **state.components, ema=ema, allow_missing={"ema"}, strict=True, map_location="cpu"
+    )
+    assert report.missing == ("ema",)
+    assert state.stands_at == 1
 
 
 def test_bad_input_in_a_fresh_run_creates_nothing(open_manager: Any, run_path: Path) -> None:

@@ -11,6 +11,8 @@ from torch import nn
 
 from hfl_checkpoint import CheckpointManager, StateMismatchError
 
+from .conftest import gpt2
+
 
 class Tied(nn.Module):
     def __init__(self) -> None:
@@ -110,14 +112,9 @@ def test_a_failure_elsewhere_leaves_the_model_on_meta(tmp_path: pathlib.Path) ->
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_transformers_model_on_meta_stays_tied(tmp_path: pathlib.Path) -> None:
-    import transformers
-
-    config = transformers.GPT2Config(
-        vocab_size=8, n_positions=8, n_embd=4, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=0
-    )
-    saved = transformers.GPT2LMHeadModel(config)
+    saved = gpt2()
     with torch.device("meta"):
-        target = transformers.GPT2LMHeadModel(config)
+        target = gpt2()
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(1, model=saved)
         checkpoints.restore(model=target)

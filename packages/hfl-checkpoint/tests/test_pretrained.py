@@ -20,23 +20,9 @@ from hfl_checkpoint import (
 from hfl_checkpoint._configs import cleaned
 from hfl_core import ConfigError
 
+from .conftest import gpt2
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-def gpt2() -> Any:
-    import transformers
-
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=8,
-            n_positions=8,
-            n_embd=4,
-            n_layer=1,
-            n_head=1,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    )
 
 
 def tokenizer(*words: str) -> Any:

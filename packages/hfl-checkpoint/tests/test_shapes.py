@@ -11,6 +11,8 @@ from torch import nn
 
 from hfl_checkpoint import CheckpointManager, IncompleteModelError
 
+from .conftest import gpt2
+
 
 def emptied(module: nn.Module, *names: str, mark: bool = False) -> nn.Module:
     """Leave a module as ZeRO-3 does: with empty parameters."""
@@ -42,22 +44,6 @@ class Hooked(nn.Module):
         else:
             state["second.weight"] = torch.empty(0)
         return state
-
-
-def gpt2() -> Any:
-    import transformers
-
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=8,
-            n_positions=8,
-            n_embd=4,
-            n_layer=1,
-            n_head=1,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    )
 
 
 CASES = {

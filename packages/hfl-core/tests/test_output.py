@@ -77,9 +77,9 @@ def test_wide_characters_take_two_columns(capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_table_cannot_be_rewritten_by_its_data(capsys: pytest.CaptureFixture[str]):
-    Output().rows([{"a": "x\x1b[2Jy\nz\u202e"}], {"a": "A"})
+    Output().rows([{"a": "x\x1b[2Jy\nz\u202e"}], {"a": "A\x1b[2J"})
     out = capsys.readouterr().out
-    assert out == "A\nx [2Jy z\n"
+    assert out == "A [2J\nx [2Jy z\n"
 
 
 def test_an_empty_table_shows_headers_or_a_note(capsys: pytest.CaptureFixture[str]):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, List, Sequence
+from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Sequence
 
-from hfl_checkpoint import _agreement
 from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._retention_text import keep_from
@@ -34,23 +33,23 @@ def retention(keep: object) -> KeepPolicy:
     """
     if keep is None:
         keep = _setting() or KeepAll()
+    return _policy("keep", keep)
+
+
+def _policy(name: str, keep: object) -> KeepPolicy:
     if isinstance(keep, str):
         return keep_from(keep)
     if isinstance(keep, type) or not isinstance(keep, KeepPolicy):
         raise ConfigError(
-            f"keep={keep!r} is not a retention policy.",
+            f"{name}={keep!r} is not a retention policy.",
             hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example, or 'last:3 | best:eval_loss'.",
         )
     return keep
 
 
-def check_hub(hub: object, keep: object, revision: object, wait: object) -> None:
-    """Refuse arguments about the Hub that make no sense."""
-    if keep is not None and (isinstance(keep, type) or not isinstance(keep, KeepPolicy)):
-        raise ConfigError(
-            f"hub_keep={keep!r} is not a retention policy.",
-            hint="Pass KeepLast(3) | KeepBest('eval_loss'), for example.",
-        )
+def check_hub(hub: object, keep: object, revision: object, wait: object) -> KeepPolicy | None:
+    """Refuse arguments about the Hub that make no sense, and return the policy that is meant for it."""
+    policy = None if keep is None else _policy("hub_keep", keep)
     if hub is None and keep is not None:
         raise ConfigError(
             "hub_keep says what a repository is to hold, and no repository was named.",
@@ -62,6 +61,7 @@ def check_hub(hub: object, keep: object, revision: object, wait: object) -> None
         raise ConfigError(
             f"hub_wait={wait!r} is not a number of seconds.", hint="Pass 0 to wait for nothing."
         )
+    return policy
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
@@ -149,12 +149,34 @@ def asked_for(checkpoint: str, manifest: Manifest, only: Collection[str] | None)
     return names
 
 
-def refuse_many_processes() -> None:
-    """Refuse to save in a run of several processes, whose checkpoints would clash."""
-    world_size = _agreement.world_size()
-    if world_size > 1:
+def require_joint(components: Mapping[str, Any], *, when_busy: str) -> None:
+    """Refuse what several processes cannot save together.
+
+    Raises:
+        ConfigError: A model is sharded, or a save that waits could be given up on one process alone.
+    """
+    if when_busy == "coalesce":
         raise ConfigError(
-            f"This run has {world_size} processes, and a joint checkpoint of several is not "
-            "supported yet.",
-            hint="Train with one process, or save with torch.distributed.checkpoint.",
+            "when_busy='coalesce' is for one process: of several, one may have begun the save that "
+            "another one still gives up for a newer one.",
+            hint="Pass when_busy='skip', on which all processes agree, or 'wait'.",
         )
+    sharded = [name for name, item in components.items() if _is_sharded(item)]
+    if sharded:
+        raise ConfigError(
+            f"{', '.join(map(repr, sharded))} is sharded over the processes, and a checkpoint that each "
+            "of them writes a part of is not supported yet.",
+            hint="Train with DistributedDataParallel, or save with torch.distributed.checkpoint.",
+        )
+
+
+def _is_sharded(component: Any) -> bool:
+    tensors: Any = ()
+    if callable(getattr(component, "parameters", None)):
+        tensors = component.parameters()
+    elif isinstance(getattr(component, "param_groups", None), list):
+        tensors = (item for group in component.param_groups for item in group["params"])
+    is_wrapped = callable(getattr(component, "modules", None)) and any(
+        type(item).__name__ == "FullyShardedDataParallel" for item in component.modules()
+    )
+    return is_wrapped or any(hasattr(tensor, "placements") for tensor in tensors)

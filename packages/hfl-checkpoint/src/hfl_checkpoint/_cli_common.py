@@ -18,6 +18,7 @@ __all__ = [
     "SHOW",
     "confirm",
     "facts",
+    "hub_options",
     "open_catalog",
     "run_argument",
     "short",
@@ -31,6 +32,16 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def run_argument(function: _F) -> _F:
     """Add the argument that names the run's directory."""
     return click.argument("run", type=click.Path())(function)
+
+
+def hub_options(function: _F) -> _F:
+    """Add the options that say on which Hub, as whom."""
+    for option in (
+        click.option("--endpoint", metavar="URL", help="The Hub; see `hfl auth explain`."),
+        click.option("--profile", metavar="NAME", help="The profile; see `hfl auth list`."),
+    ):
+        function = option(function)
+    return function
 
 
 def open_catalog(run: str) -> Catalog:

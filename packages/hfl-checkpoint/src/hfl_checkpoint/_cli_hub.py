@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 import click
 
-from hfl_checkpoint._cli_common import open_catalog, run_argument
+from hfl_checkpoint._cli_common import hub_options, open_catalog, run_argument
 from hfl_core.cli import Output, format_option, human_bytes
 
 if TYPE_CHECKING:
@@ -17,18 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _COLUMNS = {"name": "Checkpoint", "state": "State", "reason": "Why"}
-
-
-def _hub_options(function: _F) -> _F:
-    """Add the options that say on which Hub, as whom."""
-    for option in (
-        click.option("--endpoint", metavar="URL", help="The Hub; see `hfl auth explain`."),
-        click.option("--profile", metavar="NAME", help="The profile; see `hfl auth list`."),
-    ):
-        function = option(function)
-    return function
 
 
 _visibility = click.option(
@@ -51,7 +40,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be 
 @run_argument
 @_allow
 @_dry_run
-@_hub_options
+@hub_options
 @format_option
 def push(
     run: str,
@@ -103,7 +92,7 @@ def push(
 @_visibility
 @_allow
 @_dry_run
-@_hub_options
+@hub_options
 @format_option
 def upload(
     run: str,
@@ -147,7 +136,7 @@ def upload(
     "--to", "run", type=click.Path(), required=True, help="The run's directory; made if missing."
 )
 @_dry_run
-@_hub_options
+@hub_options
 @format_option
 def download(
     source: str,
@@ -198,7 +187,7 @@ def download(
 @click.option("--component", metavar="NAME", help="Which model, where there are several.")
 @_visibility
 @_dry_run
-@_hub_options
+@hub_options
 @format_option
 def promote(
     run: str,

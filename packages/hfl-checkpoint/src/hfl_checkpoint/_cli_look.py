@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from typing import Mapping, Optional
 
 import click
 
 from hfl_checkpoint._cli_common import (
     SHOW,
     facts,
+    hub_options,
     open_catalog,
     run_argument,
     short,
@@ -25,8 +26,9 @@ _log = get_logger(__name__)
 
 @click.command("list")
 @click.argument("run", type=click.Path(), default=".")
+@hub_options
 @format_option
-def list_checkpoints(run: str, output: Output) -> None:
+def list_checkpoints(run: str, output: Output, **hub: Optional[str]) -> None:
     """List the checkpoints of RUN, oldest first.
 
     RUN is the directory that was given to CheckpointManager, or an address on the Hub.
@@ -42,7 +44,7 @@ def list_checkpoints(run: str, output: Output) -> None:
     if is_address(run):
         from hfl_checkpoint._catalog_hub import HubCatalog
 
-        found = HubCatalog(run).checkpoints()
+        found = HubCatalog(run, **hub).checkpoints()
     else:
         scan = open_catalog(run).run_directory.scan()
         for _, error in scan.unreadable:

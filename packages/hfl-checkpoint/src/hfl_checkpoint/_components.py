@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections import OrderedDict
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping
 
 from torch import nn
 from torch.optim import Optimizer
@@ -15,12 +15,19 @@ from hfl_checkpoint import _adapters, _base, _codec, _modules, _optimizers, _pre
 from hfl_checkpoint._shapes import require_complete
 from hfl_core import ConfigError
 
+if TYPE_CHECKING:
+    from hfl_checkpoint._protocol import TrainingStateLike
+
 MODEL, OPTIMIZER, STATEFUL, MAPPING = "model", "optimizer", "stateful", "mapping"
 PRETRAINED, PEFT, PART = "pretrained", "peft", "part"
 
 # Names become file names; a number at the end would look like a rank.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-RESERVED = {"manifest", "metadata", "state"}
+# Some are files of a checkpoint, the others arguments that stand beside components in the manager's calls.
+RESERVED = {
+    *("manifest", "metadata", "state"),
+    *("epoch", "metrics", "reason", "which", "strict", "allow_missing", "map_location"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Captured:
         per_rank: Whether every rank has one of its own.
         tensor_file: The file of its tensors, where it is not the usual one.
         frozen: Keys of the tensors that training is not expected to change.
+        rank: Whose it is, where every rank has one of its own.
     """
 
     name: str
@@ -49,6 +57,7 @@ class Captured:
     per_rank: bool
     tensor_file: str | None = None
     frozen: FrozenSet[str] = frozenset()
+    rank: int = 0
 
     @property
     def tensors(self) -> str:
@@ -62,7 +71,22 @@ class Captured:
     @property
     def base(self) -> str:
         """What the names of its own files below ``state/`` begin with."""
-        return f"state/{self.name}-00000" if self.per_rank else f"state/{self.name}"
+        return f"state/{self.name}-{self.rank:05d}" if self.per_rank else f"state/{self.name}"
+
+
+def require_name(name: str) -> None:
+    """Refuse a name that cannot be a file's, or that the manager's calls give a meaning of its own.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        raise ConfigError(
+            f"A component cannot be called {name!r}.",
+            hint="Use letters, digits and underscores, and none of: "
+            + ", ".join(sorted(RESERVED))
+            + ".",
+        )
 
 
 def kind_of(name: str, component: Any) -> str:
@@ -75,13 +99,7 @@ def kind_of(name: str, component: Any) -> str:
     Raises:
         ConfigError: The name cannot be a file's, or the object has no state.
     """
-    if not _NAME.fullmatch(name) or name in RESERVED:
-        raise ConfigError(
-            f"A component cannot be called {name!r}.",
-            hint="Use letters, digits and underscores, and none of: "
-            + ", ".join(sorted(RESERVED))
-            + ".",
-        )
+    require_name(name)
     if isinstance(component, nn.Module):
         return PEFT if _adapters.is_peft(component) else MODEL
     if isinstance(component, Optimizer):
@@ -113,6 +131,14 @@ def kinds_of(components: Mapping[str, Any]) -> Dict[str, str]:
     return {name: kind_of(name, component) for name, component in components.items()}
 
 
+def components_of(state: TrainingStateLike) -> Dict[str, Any]:
+    """Ask a training state for its components; none may be called like an argument of the call they go to."""
+    found = dict(state.components())
+    for name in found:
+        require_name(name)
+    return found
+
+
 def parameter_names(components: Mapping[str, Any]) -> Dict[int, str]:
     """Map the ``id`` of every parameter of the models among the components to its name."""
     names: Dict[int, str] = {}
@@ -123,11 +149,21 @@ def parameter_names(components: Mapping[str, Any]) -> Dict[int, str]:
     return names
 
 
-def capture(components: Mapping[str, Any]) -> List[Captured]:
+def is_per_rank(component: Any) -> bool:
+    """Whether every process has a state of its own of this component."""
+    return (
+        bool(getattr(component, "per_rank", False))
+        and not isinstance(component, (nn.Module, Optimizer))
+        and hasattr(component, "state_dict")
+    )
+
+
+def capture(components: Mapping[str, Any], *, rank: int = 0) -> List[Captured]:
     """Read the state of every component, without copying tensors.
 
     Args:
         components: Name to object.
+        rank: This process. One other than 0 reads only what every process has of its own.
 
     Returns:
         One entry for each, in the same order.
@@ -141,13 +177,15 @@ def capture(components: Mapping[str, Any]) -> List[Captured]:
     models = [name for name, kind in kinds.items() if kind in (MODEL, PEFT)]
     captured: List[Captured] = []
     for name, component in components.items():
+        if rank and not is_per_rank(component):
+            continue
         if kinds[name] == PRETRAINED:
             captured.append(_capture_pretrained(name, component, models))
         elif kinds[name] == PEFT:
             captured.extend(_capture_peft(name, component))
         else:
             captured.append(_CAPTURES[kinds[name]](name, component, names))
-    return _without_twice_written(captured)
+    return [dataclasses.replace(item, rank=rank) for item in _without_twice_written(captured)]
 
 
 def _without_twice_written(captured: List[Captured]) -> List[Captured]:
@@ -218,7 +256,7 @@ def _capture_stateful(name: str, component: Any, _: Mapping[int, str]) -> Captur
         _codec.encode(state, name=name),
         {},
         {},
-        bool(getattr(component, "per_rank", False)),
+        is_per_rank(component),
     )
 
 

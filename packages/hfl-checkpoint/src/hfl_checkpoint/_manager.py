@@ -10,9 +10,9 @@ from hfl_checkpoint._compression import check_levels
 from hfl_checkpoint._policies import tell
 from hfl_checkpoint._publishing import Publishing
 from hfl_checkpoint._remote._queue import Target
-from hfl_checkpoint._saving import Saving
 from hfl_checkpoint._shards import DEFAULT_SIZE
 from hfl_checkpoint._sizes import parse_size
+from hfl_checkpoint._stepping import Stepping
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class CheckpointManager(Saving, Publishing):
+class CheckpointManager(Stepping, Publishing):
     """Keeps the checkpoints of one run in a directory.
 
     Nothing is created before the first save. A manager that restores goes on with the run that it
@@ -44,7 +44,7 @@ class CheckpointManager(Saving, Publishing):
             placeholders of your own as well: ``Naming("{model}-{step:08d}", model="vit")``.
         hub: The repository on the Hub that checkpoints are published to, in the background; it is
             created when it is not there. Nothing that happens there stops the training.
-        hub_keep: Which checkpoints the Hub is to hold; what it does not keep is retired, and freed by
+        hub_keep: Which checkpoints the Hub is to hold, as for `keep`; what it does not keep is retired, and freed by
             `reclaim`. None keeps what was published, and publishes what `keep` keeps.
         revision: The branch for them.
         compression: ``"fast"``, ``"small"`` or None for all components, or component to one of them.
@@ -97,7 +97,7 @@ class CheckpointManager(Saving, Publishing):
         keep: KeepPolicy | str | None = None,
         naming: str | Naming = "step-{step:08d}",
         hub: str | None = None,
-        hub_keep: KeepPolicy | None = None,
+        hub_keep: KeepPolicy | str | None = None,
         revision: str = "checkpoints",
         compression: (
             Literal["fast", "small"] | Mapping[str, Literal["fast", "small"] | None] | None
@@ -115,7 +115,7 @@ class CheckpointManager(Saving, Publishing):
         notify: Callable[[str], object] | None = None,
     ) -> None:
         _arguments.check_policies(save, when_busy)
-        _arguments.check_hub(hub, hub_keep, revision, hub_wait)
+        wanted_there = _arguments.check_hub(hub, hub_keep, revision, hub_wait)
         _arguments.check_choice("snapshot", snapshot, ("lazy", "eager"))
         _arguments.check_choice("when_full", when_full, ("raise", "prune", "pause"))
         storage = Storage(parse_size(max_shard_size), check_levels(compression))
@@ -133,7 +133,7 @@ class CheckpointManager(Saving, Publishing):
             notify=notify,
         )
         target = Target(hub or "", revision, endpoint, profile, hub_private)
-        self._connect(target, hub_keep, self._keep, naming=self._naming.pattern)
+        self._connect(target, wanted_there, self._keep, naming=self._naming.pattern)
         self._begin_publishing(hub_wait)
         tell(save, "on_start")
 
@@ -153,6 +153,7 @@ class CheckpointManager(Saving, Publishing):
         finally:
             tell(self._save_policy, "on_close")
             self._release()
+            self._known_team.close()
             if self._worker is not None:
                 self._worker.close()
 

@@ -25,7 +25,7 @@ _FORBIDDEN = re.compile(r'[/\\:*?"<>|\[\]\x00-\x1f\x7f-\x9f]|\.\.|^[.~-]|^$|[. ]
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|latest|best|all", re.IGNORECASE)
 
 # File systems take 255 bytes; what is being written or deleted has a suffix of its own.
-_MAX_BYTES = 200
+MAX_BYTES = 200
 
 _NO_METRICS: Mapping[str, float] = MappingProxyType({})
 _SOME_TIME = datetime.datetime(2001, 1, 1, 1, 1, 1, tzinfo=datetime.timezone.utc)
@@ -111,7 +111,7 @@ class Naming:
         if (
             _FORBIDDEN.search(name)
             or _RESERVED.fullmatch(name)
-            or len(name.encode(errors="replace")) > _MAX_BYTES
+            or len(name.encode(errors="replace")) > MAX_BYTES
         ):
             raise ConfigError(
                 f"The naming pattern {self.pattern!r} makes the name {name!r}, "

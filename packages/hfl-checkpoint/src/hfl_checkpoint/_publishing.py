@@ -21,7 +21,7 @@ from hfl_checkpoint._remote._state import read_state
 from hfl_checkpoint._remote._worker import Worker
 from hfl_checkpoint._verify import require_intact
 from hfl_checkpoint.errors import CheckpointNotFoundError
-from hfl_core import get_logger
+from hfl_core import get_logger, translated_os_errors
 
 if TYPE_CHECKING:
     import threading
@@ -53,6 +53,17 @@ class Publishing(Fetching):
             _log.exception("%s could not be put into the upload queue", checkpoint.name)
         self._worker.notify()
 
+    def _give_up_for(self, upcoming: Checkpoint) -> None:
+        if self._worker is None:
+            return
+        publisher = self._worker.publisher
+        try:
+            publisher.queue.add_new(
+                self._resolved(), self._policies, busy_with=publisher.busy_with, upcoming=upcoming
+            )
+        except Exception:  # noqa: BLE001  # then it goes on waiting, and does not make way
+            _log.exception("the upload queue could not be looked through")
+
     def _tell_what_is_left(self) -> None:
         waiting = UploadQueue(self._run).read()
         if waiting.pending:
@@ -79,9 +90,10 @@ class Publishing(Fetching):
         self._connected()
         checkpoint = self.find(which)
         publisher = self._publisher()
-        publisher.queue.force(
-            self._resolved(), checkpoint.name, for_good=checkpoint != self.latest()
-        )
+        with translated_os_errors("put a checkpoint into the upload queue"):
+            publisher.queue.force(
+                self._resolved(), checkpoint.name, for_good=checkpoint != self.latest()
+            )
         return publisher.publish_all(busy_timeout=-1)
 
     def remote_checkpoints(self, where: str | None = None) -> List[Checkpoint]:

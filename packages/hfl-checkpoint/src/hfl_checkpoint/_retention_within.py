@@ -73,11 +73,11 @@ class KeepWithin(Joinable):
             return {}
         if self.bytes is not None:
             return self._fitting(checkpoints, self.bytes)
-        oldest = checkpoints[-1].created_at - _age(self.hours)
+        newest, age = checkpoints[-1].created_at, _age(self.hours)
         return {
             checkpoint.name: f"within {self.hours:g} hours of the newest"
             for checkpoint in checkpoints
-            if checkpoint.created_at >= oldest
+            if newest - checkpoint.created_at <= age
         }
 
     def against(self, checkpoint: Checkpoint) -> str:  # noqa: ARG002  # the same for all

@@ -288,8 +288,7 @@ class RunDirectory:
             yield
         finally:
             if lease is not None:
-                with contextlib.suppress(OSError):
-                    lease.unlink()
+                _lease.give_back(lease)
 
     def _read_all(self) -> _Content:
         while True:

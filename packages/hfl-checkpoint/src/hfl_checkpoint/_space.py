@@ -48,6 +48,8 @@ class Room:
         keep: The retention policy.
         when_full: ``"raise"``, ``"prune"`` or ``"pause"``.
         notify: Called with a sentence when a person should make room, and when it was made.
+        give_up: Called with a checkpoint that is to be written, before others make way for it: what
+            only waits to be published, and will not be once that one is there, need not wait.
         pause_seconds: How long a pause may last.
         poll_seconds: How soon a pause looks for room; then more and more rarely.
     """
@@ -59,6 +61,7 @@ class Room:
         when_full: WhenFull,
         *,
         notify: Callable[[str], object] | None = None,
+        give_up: Callable[[Checkpoint], object] | None = None,
         pause_seconds: float = 3600.0,
         poll_seconds: float = 1.0,
     ) -> None:
@@ -66,6 +69,7 @@ class Room:
         self._keep = keep
         self._when_full = when_full
         self._notify = notify
+        self._give_up = give_up
         self.pause_seconds = pause_seconds
         self.poll_seconds = poll_seconds
         self._is_first = True
@@ -120,9 +124,19 @@ class Room:
             raise
 
     def _prune(self, draft: Draft, run_id: str, error: DiskSpaceError) -> None:
-        beside = _KeepBeside(self._keep, _upcoming(draft, run_id, self._run))
-        done = _cleanup.clean(self._run, beside)
+        upcoming = _upcoming(draft, run_id, self._run)
+        if self._give_up is not None:
+            self._give_up(upcoming)
+        done = _cleanup.clean(self._run, _KeepBeside(self._keep, upcoming))
         if not done.delete:
+            for decision in done.protected:
+                if decision.checkpoint.run_id == run_id:
+                    _log.warning(
+                        "%s does not make way for step %d: %s",
+                        decision.checkpoint.name,
+                        draft.step,
+                        decision.reason,
+                    )
             raise error
         _log.warning(
             "the disk is full: %s made way for step %d before it is written",

@@ -33,8 +33,7 @@ def staged(run: RunDirectory, name: str) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             if stage.exists():
                 Files().remove_tree(stage)
-        with contextlib.suppress(OSError):
-            lease.unlink(missing_ok=True)
+        _lease.give_back(lease)
 
 
 def free_name(run: RunDirectory, wanted: str) -> str:

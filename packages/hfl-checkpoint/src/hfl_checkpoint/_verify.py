@@ -6,12 +6,13 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Literal, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Literal, Mapping, Sequence, Tuple
 
 from hfl_checkpoint._checkpoint import Problem, VerifyReport
-from hfl_checkpoint._manifest import MANIFEST, FileEntry, read_manifest
+from hfl_checkpoint._manifest import MANIFEST, FileEntry, rank_of, read_manifest
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import ConfigError, digest_file, new_digest, translated_os_errors
 
@@ -62,6 +63,18 @@ def require_intact(directory: Path) -> None:
         raise CheckpointDamagedError(directory.name, [str(item) for item in report.problems])
 
 
+def require_files(directory: Path, entries: Iterable[FileEntry]) -> None:
+    """Verify some files of a checkpoint in full.
+
+    Raises:
+        CheckpointDamagedError: One is damaged.
+    """
+    with translated_os_errors(f"read checkpoint {directory.name!r}"):
+        problems = [item for entry in entries for item in _check(directory, entry, "full")]
+    if problems:
+        raise CheckpointDamagedError(directory.name, [str(item) for item in problems])
+
+
 def _verify(directory: Path, level: Level) -> VerifyReport:
     try:
         manifest = read_manifest(directory)
@@ -93,9 +106,12 @@ def _about(text: str) -> str:
 def _check(directory: Path, entry: FileEntry, level: Level) -> List[Problem]:
     path = directory / entry.path
     try:
-        size = path.stat().st_size
-        if size != entry.size:
-            return [Problem(entry.path, None, f"has {size} bytes instead of {entry.size}")]
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            return [Problem(entry.path, None, "is not a file")]
+        if status.st_size != entry.size:
+            message = f"has {status.st_size} bytes instead of {entry.size}"
+            return [Problem(entry.path, None, message)]
         if level == "full" and digest_file(path) != entry.xxh3:
             return _locate(directory, entry)
         if path.suffix == ".safetensors":
@@ -154,7 +170,8 @@ def _recorded(directory: Path, file: str) -> Iterator[Tuple[str, int, int, str]]
 
 
 def _document(directory: Path, file: str) -> Mapping[str, Any]:
-    for component in read_manifest(directory).components.values():
+    for entry in read_manifest(directory).components.values():
+        component = entry.of_rank(max(0, rank_of(file, entry.kind)))
         if file in component.files and component.document is not None:
             document: Dict[str, Any] = json.loads((directory / component.document).read_bytes())
             return document
@@ -167,7 +184,10 @@ def read_header(path: Path) -> Tuple[Dict[str, Any], int]:
         length = int.from_bytes(file.read(8), "little")
         if length > min(path.stat().st_size - 8, _MAX_HEADER_BYTES):
             raise ValueError("its header is longer than the file")
-        header = json.loads(file.read(length))
+        try:
+            header = json.loads(file.read(length))
+        except RecursionError as error:
+            raise ValueError("its header is nested too deeply") from error
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")  # noqa: TRY004  # a damaged file
     return header, 8 + length

@@ -150,6 +150,15 @@ def test_list_lists_the_hub(local, name, cli, hub) -> None:
     assert len(list(hub.requests)) <= 4
 
 
+def test_list_goes_to_the_hub_that_it_is_told(local, name, cli, hub, monkeypatch) -> None:
+    cli("upload", local, "latest", "--to", name, "--public")  # the token is for the other Hub
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    code, out, _ = cli("list", f"hf://{name}", "--endpoint", hub.endpoint, "--format", "json")
+    assert code == 0
+    assert [row["step"] for row in json.loads(out)] == [20]
+    assert cli("list", f"hf://{name}")[0] == 7
+
+
 def test_promote_says_what_it_did(run_path, name, cli, repo) -> None:
     with CheckpointManager(run_path, hub=name, hub_wait=30) as manager:
         manager.save(1, model=torch.nn.Linear(2, 1))

@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from hfl_checkpoint import CheckpointManager, CheckpointNotFoundError
+from hfl_checkpoint._remote._loading import loading_lines
 from hfl_checkpoint.errors import CheckpointError
 from hfl_repo import RefExistsError
 
@@ -83,6 +84,49 @@ def test_the_card_tells_where_the_model_comes_from(trained, manager, repo) -> No
     assert card.metadata["library_name"] == "transformers"
     for text in ("step 2", "| loss | 0.5 |", "| lr | 0.001 |", "from_pretrained"):
         assert text in card.body
+
+
+def test_the_card_names_the_class_that_brings_the_head(run_path, name, repo) -> None:
+    config = tiny(0).config
+    with CheckpointManager(run_path, hub=name, hub_wait=0) as manager:
+        manager.save(1, model=transformers.BertForSequenceClassification(config))
+        manager.promote(1)
+    assert "import AutoModelForSequenceClassification\n" in repo.card().body
+    assert f'AutoModelForSequenceClassification.from_pretrained("{name}")' in repo.card().body
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"architectures": ["BertModel"]}, "AutoModel"),
+        ({"architectures": ["GPT2LMHeadModel"]}, "AutoModelForCausalLM"),
+        ({"architectures": ["LlamaForCausalLM"]}, "AutoModelForCausalLM"),
+        ({"architectures": ["XLMWithLMHeadModel"]}, "XLMWithLMHeadModel"),
+        ({"architectures": ["GPT2DoubleHeadsModel"]}, "GPT2DoubleHeadsModel"),
+        ({"architectures": ["ViTForImageClassification"]}, "AutoModelForImageClassification"),
+        (
+            {"architectures": ["WhisperForConditionalGeneration"]},
+            "WhisperForConditionalGeneration",
+        ),
+        ({"architectures": ['"); import os #']}, "AutoModel"),
+        ({"architectures": None}, "AutoModel"),
+        ({}, "AutoModel"),
+    ],
+)
+def test_the_class_to_load_follows_from_the_one_that_was_saved(config, expected) -> None:
+    lines = loading_lines("ann/run", config)
+    assert lines[0] == f"from transformers import {expected}"
+    assert lines[-1] == f'model = {expected}.from_pretrained("ann/run")'
+
+
+def test_a_model_with_code_of_its_own_is_loaded_with_that() -> None:
+    config = {
+        "architectures": ["OurNet"],
+        "auto_map": {"AutoConfig": "ours.OurConfig", "AutoModelForCausalLM": "ours.OurNet"},
+    }
+    assert loading_lines("ann/run", config)[-1] == (
+        'model = AutoModelForCausalLM.from_pretrained("ann/run", trust_remote_code=True)'
+    )
 
 
 def test_what_people_wrote_stays_and_the_old_model_goes(trained, manager, repo) -> None:

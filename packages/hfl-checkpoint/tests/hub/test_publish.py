@@ -22,6 +22,13 @@ def test_the_newest_two_stay_and_what_is_retired_goes_in_the_same_commit(train, 
     assert listed == remote.names
 
 
+def test_the_policy_for_the_hub_may_be_a_text(train, remote, run_path, name) -> None:
+    train(1, 2, 3, hub_keep="last:1 | every:2")
+    assert remote.names == ["step-00000002", "step-00000003"]
+    with pytest.raises(ConfigError, match="last:x"):
+        CheckpointManager(run_path, hub=name, hub_keep="last:x")
+
+
 def test_the_best_stays_on_the_hub_whatever_is_newer(train, remote) -> None:
     train(1, 2, 3, hub_keep=KeepLast(1) | KeepBest("loss", mode="max"))
     assert remote.names == ["step-00000001", "step-00000003"]

@@ -361,3 +361,50 @@ def test_what_the_manifest_does_not_list_is_not_fetched(train, tmp_path, name, r
         found = manager.resume(**live().components).checkpoint
     assert (found.path / "model.safetensors").is_file()
     assert not (found.path / "pytorch_model.bin").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": ".staging"},
+        {"name": "x" * 250},
+        {"file": "../escaped"},
+        {"file": "/tmp/escaped"},
+        {"file": "manifest.json"},
+        {"file": "state"},
+        {"size": 10**18},
+    ],
+    ids=str,
+)
+def test_a_hostile_checkpoint_is_passed_over_and_nothing_is_written_elsewhere(
+    train, run_path, tmp_path, name, live, repo, change, tree
+) -> None:
+    train(1, 2)
+    folder = run_path / "step-00000002"
+    document = json.loads((folder / "manifest.json").read_text())
+    del document["self_digest"]
+    document["sequence"] = 50  # as if it were the newest
+    if "file" in change:
+        entry = {"path": change["file"], "size": 0, "xxh3-128": "00", "sha256": None}
+        document["files"].append(entry)
+    if "size" in change:
+        document["files"][0]["size"] = change["size"]
+    files = {
+        f"checkpoints/{change.get('name', 'evil')}/{path.relative_to(folder).as_posix()}": path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    files[f"checkpoints/{change.get('name', 'evil')}/manifest.json"] = _canonical.dump(document)
+    repo.commit(files, message="Evil", revision="checkpoints", allow=["*"])
+    place = tmp_path / "victim"
+    place.mkdir()
+    state = live()
+    with CheckpointManager(place / "run", hub=name, hub_wait=0) as manager:
+        assert manager.resume(**state.components).checkpoint.name == "step-00000002"
+    assert state.stands_at == 2
+    outside = {path.split("/")[0] for path in tree(place)} | {path.name for path in place.iterdir()}
+    assert outside == {"run"}
+    assert [path.name for path in (place / "run").iterdir() if not path.name.startswith(".")] in (
+        ["run.json", "step-00000002"],
+        ["step-00000002", "run.json"],
+    )

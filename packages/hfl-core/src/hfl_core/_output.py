@@ -130,6 +130,7 @@ class Output:
         self, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], show: Show
     ) -> None:
         cells = [[_cell(row.get(key), show.get(key)) for key in columns] for row in rows]
+        headers = [_CONTROL.sub(" ", header) for header in columns.values()]
         is_number = [
             bool(rows) and all(_is_number(row.get(key)) for row in rows) for key in columns
         ]
@@ -139,7 +140,7 @@ class Output:
             from rich.text import Text
 
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-            for header, right in zip(columns.values(), is_number):
+            for header, right in zip(headers, is_number):
                 table.add_column(
                     Text(header), justify="right" if right else "left", overflow="fold"
                 )
@@ -147,7 +148,7 @@ class Output:
                 table.add_row(*(Text(cell) for cell in line))
             console(sys.stdout).print(table)
             return
-        echo("\n".join(_aligned([list(columns.values()), *cells], is_number)))
+        echo("\n".join(_aligned([headers, *cells], is_number)))
 
     def _table_of_one(
         self, record: Mapping[str, Any], labels: Mapping[str, str], show: Show

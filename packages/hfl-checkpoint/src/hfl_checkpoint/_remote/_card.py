@@ -6,6 +6,8 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
+from hfl_checkpoint._remote._loading import loading_lines
+
 if TYPE_CHECKING:
     from hfl_checkpoint._remote._promote import Bundle
     from hfl_repo import RepoManager
@@ -69,7 +71,7 @@ def card_of(
     library = _library(documents)
     if library is not None:
         metadata["library_name"] = library
-    return PromotedCard(metadata, _body(repo.repo_id, bundle, metadata, hyperparameters, metrics))
+    return PromotedCard(metadata, _body(repo.repo_id, bundle, metadata, documents, metrics))
 
 
 def _library(documents: Mapping[str, Any]) -> str | None:
@@ -84,10 +86,11 @@ def _body(
     repo_id: str,
     bundle: Bundle,
     metadata: Mapping[str, Any],
-    hyperparameters: Mapping[str, Any],
+    documents: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> str:
     manifest = bundle.manifest
+    hyperparameters = metadata[FIELD].get("hyperparameters") or {}
     epochs = "" if manifest.epoch is None else f", epoch {manifest.epoch}"
     lines = [
         f"# {repo_id.partition('/')[2]}",
@@ -103,9 +106,7 @@ def _body(
         lines += [
             "",
             "```python",
-            "from transformers import AutoModel",
-            "",
-            f'model = AutoModel.from_pretrained("{repo_id}")',
+            *loading_lines(repo_id, documents["config.json"]),
             "```",
         ]
     lines += _table("Metrics", {name: f"{value:.6g}" for name, value in metrics.items()})

@@ -110,8 +110,13 @@ def _missing_tensors(path: Path, manifest: Manifest) -> Iterator[str]:
     for name, component in manifest.components.items():
         if component.kind != "model" or component.document is None:
             continue
-        expected = json.loads((path / component.document).read_bytes()).get("digests") or {}
-        found: set[str] = set()
+        document = json.loads((path / component.document).read_bytes())
+        expected = document.get("digests") or {}
+        found = {
+            tensor["key"]
+            for file in (document.get("compressed") or {}).values()
+            for tensor in file["tensors"]
+        }
         for file in component.files:
             if file.endswith(".safetensors"):
                 found.update(read_header(path / file)[0])

@@ -157,7 +157,12 @@ class UploadQueue:
             lock.release()
 
     def add_new(
-        self, target: Target, policies: Policies | None, *, busy_with: Tuple[str, ...] = ()
+        self,
+        target: Target,
+        policies: Policies | None,
+        *,
+        busy_with: Tuple[str, ...] = (),
+        upcoming: Checkpoint | None = None,
     ) -> Waiting:
         """Take up every checkpoint that was not considered yet, and decide about all that wait.
 
@@ -165,6 +170,7 @@ class UploadQueue:
             target: Where to publish.
             policies: What is wanted; None leaves every decision that was made.
             busy_with: Names that are being published right now, and are not given up.
+            upcoming: A checkpoint that is about to be written: it is decided as if it were there.
         """
         run_id = self._run.run_id()
         with self.change() as waiting:
@@ -179,7 +185,7 @@ class UploadQueue:
             if policies is not None:
                 verdict = decide(
                     policies,
-                    local=local,
+                    local=local if upcoming is None else [*local, upcoming],
                     waiting=waiting.due,
                     refused=[name for name, why in waiting.pending.items() if why is not None],
                     published=[

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 from hfl_checkpoint import _canonical
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._manifest import MANIFEST, Manifest, parse_manifest
+from hfl_checkpoint._naming import MAX_BYTES
 from hfl_checkpoint._remote._address import FOLDER
 from hfl_checkpoint.errors import CheckpointDamagedError, UnsupportedFormatError
 from hfl_core import HflError, get_logger
@@ -135,7 +136,7 @@ def read_state(repo: RepoManager, revision: str) -> RemoteState:
         parts = path.split("/")
         if len(parts) != 3 or parts[0] != FOLDER or parts[2] != MANIFEST:
             continue
-        if parts[1].startswith(".") or "\\" in parts[1]:
+        if parts[1].startswith(".") or "\\" in parts[1] or len(parts[1].encode()) > MAX_BYTES:
             continue  # no name that this package gives, nor one for a directory here
         name, identity = parts[1], file.sha256 or file.git_sha1
         found = known.get(name)
