@@ -19,6 +19,7 @@ from hfl_checkpoint import (
     UnknownTypeError,
 )
 from hfl_core import ConfigError, HflError
+from hfl_metadata import RunClock, read_metadata
 
 
 class State:
@@ -240,6 +241,25 @@ def test_metadata_that_json_cannot_hold_does_not_leave_half_a_save(
     manager = open_manager(metadata={"seed": 3})
     saved = manager.save(1, counters={})
     assert '"seed": 3' in (saved.path / "metadata.json").read_text()
+
+
+def test_each_checkpoint_says_how_long_the_run_took_until_it_was_saved(
+    open_manager: Any, live: Any
+) -> None:
+    now = [100.0]
+    clock = RunClock(clock=lambda: now[0])
+    manager = open_manager(metadata={"durations": clock}, background=False)
+    found = []
+    for step in (1, 2):
+        now[0] += 10
+        saved = manager.save(step, durations=clock, **live(step).components)
+        found.append(read_metadata(saved.path))
+    assert [record.durations.wall for record in found] == [10.0, 20.0]
+    assert found[0].captured_at == found[1].captured_at
+    resumed = RunClock(clock=lambda: now[0])
+    open_manager().restore(durations=resumed, **live(0).components)
+    assert resumed.durations().wall == 20.0
+    assert resumed.durations().sessions == 2
 
 
 def test_a_missing_component_is_named_and_nothing_is_touched(open_manager: Any, live: Any) -> None:

@@ -75,6 +75,8 @@ class TestHyperparameters:
                 raise RuntimeError
 
         class Text(str):
+            __slots__ = ()
+
             def __str__(self):
                 raise RuntimeError
 

@@ -73,7 +73,12 @@ def test_a_compiled_or_parallel_model_is_described_as_what_it_is():
     assert wrapped.wrappers == ["DataParallel"]
     assert wrapped.type == plain.type
     assert wrapped.modules == plain.modules
-    compiled = capture(torch.compile(model)).model
+    optimized_module = type(
+        "OptimizedModule", (nn.Module,), {}
+    )  # torch.compile itself takes ten seconds
+    outer = optimized_module()
+    outer._orig_mod = model
+    compiled = capture(outer).model
     assert compiled.wrappers == ["OptimizedModule"]
     assert compiled.modules == plain.modules
 
@@ -98,15 +103,15 @@ def test_a_configuration_s_digest_is_that_of_the_model_and_not_of_the_place():
 
 
 def test_a_quantized_model_says_how():
-    Linear4bit = type("Linear4bit", (nn.Linear,), {"__module__": "bitsandbytes.nn.modules"})
-    model = nn.Sequential(nn.Linear(2, 2), Linear4bit(2, 2), Linear4bit(2, 2))
+    linear_4bit = type("Linear4bit", (nn.Linear,), {"__module__": "bitsandbytes.nn.modules"})
+    model = nn.Sequential(nn.Linear(2, 2), linear_4bit(2, 2), linear_4bit(2, 2))
     settings = {
         "quant_method": "bitsandbytes",
         "load_in_4bit": True,
         "bnb_4bit_compute_dtype": torch.bfloat16,
     }
     model.config = SimpleNamespace(
-        to_dict=lambda: {}, quantization_config=SimpleNamespace(to_dict=lambda: settings)
+        to_dict=dict, quantization_config=SimpleNamespace(to_dict=lambda: settings)
     )
     assert capture(model).model.quantization == {
         "config": {**settings, "bnb_4bit_compute_dtype": "torch.bfloat16"},
@@ -117,9 +122,9 @@ def test_a_quantized_model_says_how():
 
 
 def test_a_quantized_tensor_inside_of_an_ordinary_module_is_noticed():
-    Int8 = type("Int8Tensor", (torch.Tensor,), {"__module__": "torchao.quantization"})
+    int8 = type("Int8Tensor", (torch.Tensor,), {"__module__": "torchao.quantization"})
     model = nn.Linear(2, 2)
-    model.weight = nn.Parameter(torch.zeros(2, 2).as_subclass(Int8), requires_grad=False)
+    model.weight = nn.Parameter(torch.zeros(2, 2).as_subclass(int8), requires_grad=False)
     found = capture(model).model.quantization
     assert found == {"tensors": {"torchao.quantization.Int8Tensor": 1}}
 

@@ -57,7 +57,9 @@ class CheckpointManager(Stepping, Publishing):
             or ``"coalesce"``: take the snapshot and let it wait, for which a newer one is substituted
             if it still waits by then. Coalescing holds two snapshots in memory instead of one.
             Whatever is not saved is logged, and listed in `skipped`.
-        metadata: More to record in each checkpoint's ``metadata.json``: name to what JSON can hold.
+        metadata: More to record in each checkpoint's ``metadata.json``: the arguments of
+            `hfl_metadata.capture` by name (hyperparameters, data, seeds, durations, …), and whatever else
+            JSON can hold.
         endpoint: The Hub's address; None for what hfl-auth finds.
         profile: The profile to act as; None for what hfl-auth finds.
         hub_private: What the repository has to be: True for private, False for public, None for either.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
-from typing import Any, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+
+if TYPE_CHECKING:
+    from hfl_metadata import RunMetadata
 
 
 def library_versions() -> Dict[str, str]:
@@ -40,6 +44,32 @@ def describe_run(more: Mapping[str, Any]) -> str:
     Args:
         more: What the user adds.
     """
-    from hfl_metadata import capture
+    return RunDescription(more).text()
 
-    return capture(**more).to_json()
+
+class RunDescription:
+    """What is known about the run, asked once: what runs is what was there when the run began.
+
+    How long it took is asked anew each time, of the `RunClock` that the user adds as ``durations``.
+
+    Args:
+        more: What the user adds; its names are the arguments of `hfl_metadata.capture`.
+    """
+
+    def __init__(self, more: Mapping[str, Any]) -> None:
+        self._more = dict(more)
+        self._record: RunMetadata | None = None
+        self._text = ""
+
+    def text(self) -> str:
+        """Write it as the text of ``metadata.json``."""
+        so_far = getattr(self._more.get("durations"), "durations", None)
+        if self._record is None:
+            from hfl_metadata import capture
+
+            self._record = capture(**self._more)
+            self._text = self._record.to_json()
+        elif callable(so_far):
+            self._record = dataclasses.replace(self._record, durations=so_far())
+            self._text = self._record.to_json()
+        return self._text

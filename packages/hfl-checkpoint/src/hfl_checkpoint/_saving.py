@@ -17,7 +17,7 @@ from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._parts_of_ranks import part_of
 from hfl_checkpoint._policies import SaveContext, SavePolicy, tell
-from hfl_checkpoint._provenance import describe_run
+from hfl_checkpoint._provenance import RunDescription
 from hfl_checkpoint._ranks import Alone, Team
 from hfl_checkpoint._reuse import Previous
 from hfl_checkpoint._session import Line, Session
@@ -63,9 +63,8 @@ class Saving(Session):
         self._keep = keep
         self._naming = naming if isinstance(naming, Naming) else Naming(naming)
         self._when_busy = when_busy
-        self._metadata = dict(metadata or {})
+        self._description = RunDescription(metadata or {})
         self._storage = storage
-        self._description: str | None = None
         self._is_lazy = snapshot == "lazy"
         self._room = Room(self._run, keep, when_full, notify=notify, give_up=self._give_up_for)
         # One is being written from; with "coalesce", another one may wait.
@@ -167,7 +166,7 @@ class Saving(Session):
             components=captured,
             tensors=packed,
             shards=shard_all(captured, packed, self._storage, previous),
-            metadata=self._describe() if team.is_first else None,
+            metadata=self._description.text() if team.is_first else None,
             previous=previous,
         )
 
@@ -186,12 +185,6 @@ class Saving(Session):
             )
             seconds = time.monotonic() - begin
             _log.info("step %d waited %.1f s for the save before it", step, seconds)
-
-    def _describe(self) -> str:
-        # Once: what runs is what was there when the run began, and asking takes longer than the snapshot.
-        if self._description is None:
-            self._description = describe_run(self._metadata)
-        return self._description
 
     def _refuse_twice(self, step: int) -> None:
         newest = self._saver.newest() if self._saver is not None else None

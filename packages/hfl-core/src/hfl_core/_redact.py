@@ -243,7 +243,7 @@ def _mask_homes(text: str) -> str:
 def _own_home() -> Pattern[str] | None:
     try:
         return _home_pattern(str(Path.home()))
-    except RuntimeError:  # no home can be determined, so there is none to hide
+    except (KeyError, RuntimeError):  # nobody knows a home (Python 3.8: KeyError), so there is none to hide
         return None
 
 

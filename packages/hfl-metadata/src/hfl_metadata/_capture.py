@@ -117,7 +117,7 @@ def capture(
             "hyperparameters", lambda: describe_hyperparameters(hyperparameters, plain), {}
         ),
         data=guard.ask("data", lambda: describe_data(data, plain), None),
-        extra={name: plain.convert(value, f"extra.{name}") for name, value in extra.items()},
+        extra=plain.convert(extra, "extra"),
         omissions=plain.omissions,
         problems=guard.problems,
     )

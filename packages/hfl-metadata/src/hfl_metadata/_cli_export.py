@@ -78,7 +78,7 @@ def export(
             for item, record in records
         ]
         is_list = everything or len(paths) > 1
-        text = _document(format_, rows, is_list=is_list)
+        text = _document(format_, rows, is_list=is_list, is_flat=bool(patterns))
     _write(text, target)
 
 
@@ -135,9 +135,9 @@ def _selected(values: Dict[str, Any], patterns: Tuple[str, ...]) -> Dict[str, An
     }
 
 
-def _document(format_: str, rows: List[Dict[str, Any]], *, is_list: bool) -> str:
+def _document(format_: str, rows: List[Dict[str, Any]], *, is_list: bool, is_flat: bool) -> str:
     if format_ == "csv":
-        return _csv(rows)
+        return _csv(rows, is_flat=is_flat)
     value: Any = rows if is_list else rows[0]["metadata"]
     if format_ == "json":
         return json.dumps(value, indent=2, allow_nan=False) + "\n"
@@ -146,7 +146,7 @@ def _document(format_: str, rows: List[Dict[str, Any]], *, is_list: bool) -> str
     return _yaml.dump(value)
 
 
-def _csv(rows: List[Dict[str, Any]]) -> str:
+def _csv(rows: List[Dict[str, Any]], *, is_flat: bool) -> str:
     from hfl_metadata._diff import flatten
 
     flat: List[Mapping[str, Any]] = []
@@ -157,7 +157,7 @@ def _csv(rows: List[Dict[str, Any]]) -> str:
                 "checkpoint": row["checkpoint"],
                 "step": row["step"],
                 **metrics,
-                **dict(flatten(row["metadata"])),
+                **(row["metadata"] if is_flat else dict(flatten(row["metadata"]))),
             }
         )
     columns = list(dict.fromkeys(name for row in flat for name in row))

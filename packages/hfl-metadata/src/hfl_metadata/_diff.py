@@ -18,7 +18,7 @@ _OWN = {
 }
 
 # What tells the items of a list of objects apart.
-_KEYS = ("name", "path", "index")
+_KEYS = ("index", "path", "name")
 
 _LONGEST = 72
 _ABSENT = object()

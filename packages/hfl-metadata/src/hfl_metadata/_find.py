@@ -123,7 +123,10 @@ def read_file(path: Path) -> RunMetadata:
     try:
         return RunMetadata.from_dict(values)
     except ValidationError as error:
-        raise ValidationError(f"{os.fspath(path)!r}: {error.message}", hint=error.hint) from error
+        raise ValidationError(
+            f"{os.fspath(path)!r}: {error.message}",
+            hint=error.hint or "It was changed by hand, or is something else.",
+        ) from error
 
 
 def _parsed(path: Path, data: bytes) -> Any:

@@ -181,7 +181,7 @@ def _user_names() -> set[str]:
     names = {os.environ.get("SUDO_USER", "")}
     with contextlib.suppress(ImportError, KeyError, OSError):
         names.add(getpass.getuser())  # without variable and entry, as containers have it, it raises
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(KeyError, RuntimeError):  # Python 3.8 says it with a KeyError
         home = Path.home()
         if home.parent.name.lower() in ("home", "users", "people", "homes"):
             names.add(home.name)

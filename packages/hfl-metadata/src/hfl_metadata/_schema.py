@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Callable, Dict, List, Mapping
 
 from hfl_core import ValidationError
@@ -27,14 +28,26 @@ def _object(part: Any, **inside: _Reader) -> _Reader:
             str(name): inside[name](value, _path(where, name)) if name in inside else value
             for name, value in values.items()
         }
-        try:
-            return part(**fields)
-        except TypeError as error:
-            raise ValidationError(
-                f"In this metadata, {where} has other fields: {error}."
-            ) from error
+        _require_fields(part, fields, where)
+        return part(**fields)
 
     return read
+
+
+def _require_fields(part: Any, fields: Mapping[str, Any], where: str) -> None:
+    known = {field.name: field for field in dataclasses.fields(part)}
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise ValidationError(f"In this metadata, {where} has other fields: {', '.join(unknown)}.")
+    missing = [
+        name
+        for name, field in known.items()
+        if name not in fields
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValidationError(f"In this metadata, {where} lacks {', '.join(missing)}.")
 
 
 def _path(where: str, name: str) -> str:
