@@ -8,12 +8,14 @@ import pytest
 import hfl_integrations
 
 PUBLIC = {
+    "AcceleratedCheckpoints",
     "CompetingCheckpointsError",
     "LifecycleCallback",
     "LifecycleCheckpoint",
     "LifecycleCheckpointIO",
     "UnsupportedFrameworkError",
     "__version__",
+    "export_for_accelerate",
     "export_for_trainer",
 }
 
@@ -36,6 +38,7 @@ def test_the_version_is_that_of_the_whole_project() -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = [
         "torch",
+        "accelerate",
         "transformers",
         "lightning",
         "pytorch_lightning",
@@ -45,7 +48,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         "hfl_integrations.errors",
     ]
     code = (
-        "import sys, hfl_integrations, hfl_integrations.lightning, hfl_integrations.transformers; "
+        "import sys, hfl_integrations, hfl_integrations.accelerate, hfl_integrations.lightning, "
+        "hfl_integrations.transformers; "
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -57,12 +61,14 @@ def test_the_exports_agree_with_the_modules() -> None:
 
     assert check_exports("hfl_integrations") == []
     assert check_exports("hfl_integrations.transformers") == []
+    assert check_exports("hfl_integrations.accelerate") == []
     assert check_exports("hfl_integrations.lightning") == []
 
 
 @pytest.mark.parametrize(
     ("modules", "name", "extra"),
     [
+        (["accelerate"], "AcceleratedCheckpoints", "accelerate"),
         (["transformers"], "LifecycleCallback", "transformers"),
         (["lightning", "pytorch_lightning"], "LifecycleCheckpoint", "lightning"),
         (["lightning", "pytorch_lightning"], "LifecycleCheckpointIO", "lightning"),

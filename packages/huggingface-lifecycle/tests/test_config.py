@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hf_lifecycle._config import list_settings, set_setting, setting_files, unset_setting
-from hfl_core import ConfigError, NotFoundError, Settings, load_settings, user_config_file
+from hfl_core import ConfigError, NotFoundError, Settings, load_settings, settings_files
 
 HAND_WRITTEN = """\
 # our cluster
@@ -61,7 +61,11 @@ def test_the_users_file_is_made_with_its_folder_and_holds_everywhere(folder, tmp
     assert not (folder / "hfl.toml").exists()
     assert load_settings(tmp_path).timeout == 9.0
     rows = {row["what"]: row for row in setting_files(folder)}
-    assert rows["user"] == {"what": "user", "path": str(user_config_file()), "exists": True}
+    assert rows["user"] == {
+        "what": "user",
+        "path": str(settings_files(folder).user),
+        "exists": True,
+    }
     assert rows["project"]["exists"] is False
 
 

@@ -6,12 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping
 
 from hfl_checkpoint import _arguments
+from hfl_checkpoint._changes import Changes
 from hfl_checkpoint._checkpoint import RestoreReport
 from hfl_checkpoint._components import components_of, kinds_of
 from hfl_checkpoint._joint_read import chosen
 from hfl_checkpoint._provenance import version_warnings
 from hfl_checkpoint._reader import read_components
-from hfl_checkpoint._restore import Changes, plan_changes
+from hfl_checkpoint._restore import plan_changes
 from hfl_checkpoint._select import Selection, selected
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._world_size import left_apart, naming_sizes, rank_to_read

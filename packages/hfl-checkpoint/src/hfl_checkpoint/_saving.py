@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Callable, List, Literal, Mapping, Tuple
 
 from hfl_checkpoint import _arguments, _cleanup, _endings
 from hfl_checkpoint._arena import Arena
-from hfl_checkpoint._components import capture, components_of
+from hfl_checkpoint._components import capture
 from hfl_checkpoint._find import metrics_of
 from hfl_checkpoint._joint_save import conduct, contribute
 from hfl_checkpoint._lazy import Deferrable
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
 from hfl_checkpoint._parts_of_ranks import part_of
-from hfl_checkpoint._policies import SaveContext, SavePolicy, is_urgent, tell
+from hfl_checkpoint._policies import SaveContext, SavePolicy, tell
 from hfl_checkpoint._provenance import describe_run
 from hfl_checkpoint._ranks import Alone, Team
 from hfl_checkpoint._reuse import Previous
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from hfl_checkpoint._channel import Channel
     from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan
     from hfl_checkpoint._component_files import Storage
-    from hfl_checkpoint._protocol import TrainingStateLike
     from hfl_checkpoint._retention import KeepPolicy
 
 _log = get_logger(__name__)
@@ -172,6 +171,10 @@ class Saving(Session):
             previous=previous,
         )
 
+    @property
+    def _is_busy(self) -> bool:
+        return self._saver is not None and self._saver.is_busy
+
     def _wait_my_turn(self, step: int) -> None:
         is_late = self._is_busy
         begin = time.monotonic()
@@ -277,84 +280,6 @@ class Saving(Session):
     def _release(self) -> None:
         for arena in self._arenas:
             arena.release()
-
-    def step(
-        self, state: TrainingStateLike, /, **metrics: Any
-    ) -> Checkpoint | PendingCheckpoint | None:
-        """Tell the manager that a step was taken; it saves when its policy says so.
-
-        It may be called after every batch: where ``state.is_step_boundary`` is false, nothing happens.
-
-        Args:
-            state: The training state, after the step.
-            **metrics: What was measured; recorded when this step is saved.
-
-        Returns:
-            What `save` returns, or None when nothing was due.
-
-        Raises:
-            HflError: As for `save`.
-        """
-        self._require_open()
-        _arguments.require_state(state, "step")
-        _endings.give_back_termination()
-        team = self._team
-        if not team.is_several:  # of several, one may hear of an error a step before the others do
-            self._raise_error()
-        if not getattr(state, "is_step_boundary", True):
-            return None  # gradients are being accumulated, and no state holds them
-        previous, self._previous = self._previous, (state.step, state.epoch)
-        if self._save_policy is None:
-            self._warn_once(
-                "step() saves nothing, since no save= was given; call save(), or pass EverySteps(500)"
-            )
-            return None
-        context = SaveContext(state.step, state.epoch, *previous, metrics)
-        reason = self._save_policy.should_save(context) or self._owed
-        if reason is None:
-            return None
-        # One process may be a moment ahead of another, so that only together they know.
-        views = team.all((reason, state.step == self._line.step, self._is_busy))
-        reason = views[0][0]
-        if any(is_saved for _, is_saved, _ in views):
-            return None
-        if (
-            self._when_busy == "skip"
-            and any(is_busy for _, _, is_busy in views)
-            and not is_urgent(reason)
-        ):
-            if self._owed is None:
-                self._skip(state.step, "an earlier save is still being written")
-            self._owed = reason  # the next step makes up for it
-            return None
-        if team.is_several and self._saver is not None:
-            self._saver.settle()
-            self._raise_error()
-        saved = self.save(
-            state.step, epoch=state.epoch, metrics=metrics, reason=reason, **components_of(state)
-        )
-        self._owed = None
-        if is_urgent(reason):
-            self.wait()
-        return saved
-
-    @property
-    def _is_busy(self) -> bool:
-        return self._saver is not None and self._saver.is_busy
-
-    def _raise_error(self) -> None:
-        """Raise what went wrong with a save, unless this step can make up for it."""
-        if self._saver is None:
-            return
-        try:
-            self._saver.raise_error()
-        except SnapshotChangedError as error:
-            _log.warning(
-                "%s From here on everything is copied before the training goes on, and the save is "
-                "made up for now.",
-                error,
-            )
-            self._owed = "interval"
 
     def clean(self, dry_run: bool = True) -> CleanupPlan:
         """Delete what the policy does not keep.

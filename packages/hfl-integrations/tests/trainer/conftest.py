@@ -51,8 +51,8 @@ class Zygote:
         """What trains below a folder: ``run("text", directory="run", args={...}, resume=True)``."""
 
         def train(
-            kind: str = "text", *, expect: int = 0, fails: bool = False, **wanted: Any
-        ) -> Dict[str, Any]:
+            kind: str = "text", *, expect: Any = 0, fails: bool = False, **wanted: Any
+        ) -> Any:
             self._log.open("w").close()
             wanted.setdefault("output", "out")
             for name in ("directory", "output"):
@@ -61,6 +61,13 @@ class Zygote:
             self._process.stdin.write(json.dumps({"kind": kind, **wanted}) + "\n")
             self._process.stdin.flush()
             answer = json.loads(self._process.stdout.readline())
+            if "ranks" in answer:
+                tail = self._log.read_text()[-4000:]
+                ends = [item["signal"] or item["code"] for item in answer["ranks"]]
+                assert ends == ([expect] * len(ends) if isinstance(expect, int) else expect), tail
+                reports = [item["report"] for item in answer["ranks"]]
+                assert fails or not any(item and item["error"] for item in reports), reports
+                return reports
             report, tail = answer["report"], self._log.read_text()[-2000:]
             assert (answer["signal"] or answer["code"]) == expect, (report, tail)
             assert fails or report is None or report["error"] is None, (report, tail)

@@ -38,7 +38,8 @@ class Signals(TrainerCallback):
     def on_step_end(self, args, state, control, **_) -> None:
         self.steps += 1
         at = self.wanted.get("signal_at")
-        if at and at[0] == state.global_step:
+        rank = int(os.environ.get("RANK", "0"))
+        if at and at[0] == state.global_step and rank in (at[2:] or [rank]):
             if self.manager is not None:
                 self.manager.wait()
             number = getattr(signal, at[1])
@@ -197,6 +198,7 @@ def _arguments(wanted: dict):
         "disable_tqdm": True,
         "use_cpu": True,
         "seed": 5,
+        **({"ddp_backend": "gloo"} if "RANK" in os.environ else {}),
         **wanted.get("args", {}),
     }
     if wanted["kind"] == "translation":

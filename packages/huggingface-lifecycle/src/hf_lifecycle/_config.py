@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_lifecycle._settings_file import NAME, SettingsFile, read_settings_file
-from hfl_core import Settings, find_project_file, load_settings, user_config_file
+from hfl_core import Settings, load_settings, settings_files
 from hfl_core.errors import ConfigError, NotFoundError
 
 __all__ = ["list_settings", "set_setting", "setting", "setting_files", "unset_setting"]
@@ -49,11 +49,9 @@ def setting(folder: Path, name: str) -> dict[str, Any]:
 
 def setting_files(folder: Path) -> list[dict[str, Any]]:
     """Say which files hold settings for a folder, the strongest first."""
-    project = find_project_file(folder) or folder / NAME
-    return [
-        {"what": what, "path": str(path), "exists": path.exists()}
-        for what, path in (("project", project), ("user", user_config_file()))
-    ]
+    files = settings_files(folder)
+    named = (("project", files.project or folder / NAME), ("user", files.user))
+    return [{"what": what, "path": str(path), "exists": path.exists()} for what, path in named]
 
 
 def set_setting(folder: Path, name: str, text: str, *, for_user: bool = False) -> dict[str, Any]:
@@ -112,7 +110,8 @@ def unset_setting(folder: Path, name: str, *, for_user: bool = False) -> dict[st
 
 def _file(folder: Path, *, for_user: bool) -> SettingsFile:
     load_settings(folder)  # what is wrong with a file is said before it is changed
-    path = user_config_file() if for_user else find_project_file(folder) or folder / NAME
+    files = settings_files(folder)
+    path = files.user if for_user else files.project or folder / NAME
     if path.is_dir():
         raise ConfigError(f"'{path}' is a folder.", hint="Move it away: a file goes there.")
     return read_settings_file(path)

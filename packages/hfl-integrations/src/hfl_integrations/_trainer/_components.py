@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Literal, Mapping
 
 from hfl_core import IncompatibleStateError
 from hfl_integrations._trainer._callbacks import states_of
@@ -78,6 +78,8 @@ class TrainerRank:
     Args:
         trainer: The Trainer.
         epoch: Where its epoch in hand began.
+        on_change: What to do with the streams of another number of processes: ``"override"`` derives new
+            ones from those of rank 0.
 
     Attributes:
         saved: What was loaded last, or None.
@@ -86,10 +88,16 @@ class TrainerRank:
     per_rank = True
     restore_last = True
 
-    def __init__(self, trainer: Any, epoch: EpochStart) -> None:
+    def __init__(
+        self,
+        trainer: Any,
+        epoch: EpochStart,
+        *,
+        on_change: Literal["error", "override"] = "error",
+    ) -> None:
         self._trainer = trainer
         self._epoch = epoch
-        self._rng = RngState()
+        self._rng = RngState(on_change=on_change)
         self.saved: Dict[str, Any] | None = None
 
     def state_dict(self) -> Dict[str, Any]:

@@ -22,6 +22,7 @@ from hfl_integrations._trainer._fingerprint import (
     fingerprint,
     moved_data,
 )
+from hfl_integrations._trainer._ranks import first_says
 
 if TYPE_CHECKING:
     from hfl_checkpoint import Checkpoint
@@ -195,7 +196,9 @@ class Resume:
             self._refuse_to_forget_stock()
             _log.warning("%s has no checkpoint yet; training begins", self._manager.directory)
             return None
-        checkpoint = manager.latest() if which == "latest" else manager.find(which)
+        checkpoint = first_says(
+            lambda: manager.latest() if which == "latest" else manager.find(which)
+        )
         if checkpoint is None:
             raise AssertionError("it has just been read")
         return manager, checkpoint, state

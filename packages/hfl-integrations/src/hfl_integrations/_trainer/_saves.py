@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Literal, Mapping
 
 from hfl_checkpoint import (
     Checkpoint,
@@ -17,6 +17,7 @@ from hfl_integrations._trainer._compat import decides_best_at_evaluation
 from hfl_integrations._trainer._components import TrainerPosition, TrainerRank, components_of
 from hfl_integrations._trainer._epochs import EpochStart
 from hfl_integrations._trainer._plan import best_metric, best_mode
+from hfl_integrations._trainer._ranks import first_says
 
 _log = get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Saves:
         trainer: The Trainer.
         manager: Where to.
         follows_trainer: Whether the Trainer's ``save_strategy`` decides when.
+        on_change: What to do with the random streams of another number of processes.
 
     Attributes:
         epoch: Where the epoch in hand began.
@@ -53,13 +55,20 @@ class Saves:
         is_preempted: Whether training was stopped to go on elsewhere.
     """
 
-    def __init__(self, trainer: Any, manager: CheckpointManager, *, follows_trainer: bool) -> None:
+    def __init__(
+        self,
+        trainer: Any,
+        manager: CheckpointManager,
+        *,
+        follows_trainer: bool,
+        on_change: Literal["error", "override"],
+    ) -> None:
         self._trainer = trainer
         self._manager = manager
         self._follows_trainer = follows_trainer
         self.epoch = EpochStart(trainer)
         self.position = TrainerPosition(trainer, self.epoch)
-        self.rank = TrainerRank(trainer, self.epoch)
+        self.rank = TrainerRank(trainer, self.epoch, on_change=on_change)
         self.begin()
 
     def begin(self) -> None:
@@ -133,8 +142,8 @@ class Saves:
             return
         _log.info("loading the best model, of step %d", best.step)
         # With a manager of its own: the run goes on from where it is, not from there.
-        reader = CheckpointManager(self._manager.directory, keep="all", background=False)
-        reader.restore(best, model=trainer.model)
+        with CheckpointManager(self._manager.directory, keep="all", background=False) as reader:
+            reader.restore(best, model=trainer.model)
 
     def find_best(self) -> Any:
         """Tell the Trainer which checkpoint is the best; there may be none."""
@@ -143,7 +152,7 @@ class Saves:
         if metric is None:
             return None
         self._manager.wait()
-        best = self._manager.best(metric, best_mode(trainer.args))
+        best = first_says(lambda: self._manager.best(metric, best_mode(trainer.args)))
         if best is not None:
             trainer.state.best_model_checkpoint = str(best.path)
             if hasattr(trainer.state, "best_global_step"):

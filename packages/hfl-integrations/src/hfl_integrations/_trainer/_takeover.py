@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import signal
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Literal, Mapping
 
 from hfl_core import ConfigError, get_logger
 from hfl_integrations._trainer import _ranks
@@ -46,7 +46,7 @@ class Takeover:
         callback: LifecycleCallback,
         *,
         preemption: Preemption,
-        on_change: str,
+        on_change: Literal["error", "override"],
         options: Mapping[str, Any],
         configured: KeepAsConfigured,
     ) -> None:
@@ -63,7 +63,12 @@ class Takeover:
             hub=options.get("hub"),
             configured=configured,
         )
-        self._saves = Saves(trainer, self._manager, follows_trainer=self._plan.follows_trainer)
+        self._saves = Saves(
+            trainer,
+            self._manager,
+            follows_trainer=self._plan.follows_trainer,
+            on_change=on_change,
+        )
         self._resume = Resume(trainer, self._manager, self._saves, on_change=on_change)
         self._originals: Dict[str, Any] = {}
         self._is_announced = False
@@ -148,7 +153,6 @@ class Takeover:
                 "A hyperparameter search trains many runs, and one directory holds one.",
                 hint="Search without LifecycleCallback, or with one for each trial's Trainer.",
             )
-        _ranks.require_supported(self.trainer.args.world_size)
         self._be_last()
         self._announce(resume_from_checkpoint)
         original = self._originals["train"]
