@@ -140,7 +140,48 @@ def lightning(kind: str, width: int, steps: int, every: int) -> Durations:
     return between(times)
 
 
-FRAMEWORKS: Dict[str, Train] = {"transformers": transformers, "lightning": lightning}
+def accelerate(kind: str, width: int, steps: int, every: int) -> Durations:
+    """Train in a loop with an Accelerator, whose own way takes a call of the loop's for each save."""
+    from accelerate import Accelerator
+    from accelerate.utils import ProjectConfiguration
+
+    from hfl_checkpoint import EverySteps, KeepLast
+    from hfl_integrations.accelerate import AcceleratedCheckpoints
+
+    times: List[float] = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as closing:
+        project = ProjectConfiguration(
+            f"{folder}/out", automatic_checkpoint_naming=kind == "own", total_limit=1
+        )
+        accelerator = Accelerator(cpu=True, project_config=project)
+        net = Net(width)
+        loader: Any = torch.utils.data.DataLoader(Rows(width, steps), batch_size=1)
+        model, optimizer, loader = accelerator.prepare(
+            net, torch.optim.AdamW(net.parameters()), loader
+        )
+        ours = None
+        if kind == "ours":
+            policy = EverySteps(every or 1_000_000)
+            ours = closing.enter_context(
+                AcceleratedCheckpoints(accelerator, f"{folder}/run", save=policy, keep=KeepLast(1))
+            )
+        for number, batch in enumerate(loader, 1):
+            times.append(time.perf_counter())
+            accelerator.backward(model(**batch)["loss"])
+            optimizer.step()
+            optimizer.zero_grad()
+            if ours is not None:
+                ours.save_if_due()
+            elif kind == "own" and every and number % every == 0:
+                accelerator.save_state()
+    return between(times)
+
+
+FRAMEWORKS: Dict[str, Train] = {
+    "transformers": transformers,
+    "lightning": lightning,
+    "accelerate": accelerate,
+}
 
 
 def quietly(train: Train, kind: str, width: int, steps: int, every: int) -> Durations:
