@@ -107,11 +107,15 @@ e2e: sync-test  ## Run the journeys through several packages, in real processes
 	@$(CLEAN_ENV) $(RUN) $(PYTEST) tests-e2e $(ARGS)
 
 ##@ Show and measure
-.PHONY: docs examples bench
+.PHONY: docs man examples bench
 docs:  ## Build the documentation into site/; a warning is an error
 	@sh .dev/need 3.11 "The documentation tools" && $(SYNC) --group docs
-	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet --strict --clean --config-file .dev/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.dev $(RUN) mkdocs build --quiet --strict --clean --config-file .dev/mkdocs.yml
 	@echo "docs: site/index.html"
+
+man:  ## Write the man pages into man/
+	@sh .dev/need 3.11 "The documentation tools" && $(SYNC) --group docs
+	@$(RUN) python .dev/man.py man
 
 examples: sync-test  ## Run every example, each in a process and a folder of its own
 	@$(CLEAN_ENV) $(RUN) python .dev/run_scripts.py examples

@@ -135,6 +135,13 @@ class Contenders:
         self.eager.wait()
         self.peers.wait()
 
+    def move_on(self) -> None:
+        """Change every tensor as training would: files that stay the same are not written again."""
+        self.wait()
+        with torch.no_grad():
+            for value in self.flat.values():
+                value.add_(1e-6)
+
     def copy(self) -> None:
         """Copy all tensors into memory that is there."""
         for target, source in zip(self.warm, self.flat.values()):
@@ -319,9 +326,9 @@ def main() -> None:
         if Path("/proc/self/status").exists():
             memory(folder, model, optimizer)
         contenders = Contenders(folder, model, optimizer)
-        compare("save, durable (P2)", contenders.durable(), options.rounds, contenders.wait)
+        compare("save, durable (P2)", contenders.durable(), options.rounds, contenders.move_on)
         compare("restore (P3)", contenders.restoring(), options.rounds, contenders.wait)
-        compare("stall of a save (P1)", contenders.stall(), options.rounds, contenders.wait)
+        compare("stall of a save (P1)", contenders.stall(), options.rounds, contenders.move_on)
         hidden(contenders, options.rounds)
         many(folder, options.tensors)
     finally:

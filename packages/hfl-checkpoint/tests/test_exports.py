@@ -41,7 +41,10 @@ def test_the_public_names_are_exactly_these() -> None:
         "Problem",
         "PromotionReport",
         "PublishReport",
+        "RankFailedError",
+        "RankLostError",
         "RestoreReport",
+        "RunOverview",
         "SaveContext",
         "SavePolicy",
         "SaveSkippedError",
@@ -52,11 +55,14 @@ def test_the_public_names_are_exactly_these() -> None:
         "UntrustedPickleError",
         "VerifyReport",
         "Vote",
+        "WorldSizeError",
         "__version__",
         "export_checkpoint",
+        "find_runs",
         "import_checkpoint",
         "keep_from",
         "register_codec",
+        "run_overview",
     ]
 
 

@@ -525,6 +525,31 @@ def test_a_loop_that_does_not_stop_is_ended_by_the_second_signal(
     assert saved(CheckpointManager(run_path)) == [(7, "preemption")]
 
 
+@pytest.mark.usefixtures("handlers")
+def test_in_the_middle_of_accumulated_batches_nothing_is_saved_and_after_them_what_was_due(
+    open_manager: Any,
+) -> None:
+    class Accumulating(State):
+        batch = 0
+
+        @property
+        def is_step_boundary(self) -> bool:
+            return self.batch % 3 == 0
+
+        def components(self) -> Dict[str, Any]:
+            assert self.is_step_boundary, "here no state holds the gradients"
+            return super().components()
+
+    manager = open_manager(save=OnSignal("SIGUSR1") | EveryEpochs(1))
+    state = Accumulating()
+    for state.batch in range(1, 13):
+        state.step, state.epoch = -(-state.batch // 3), state.batch // 8
+        if state.batch == 4:
+            send(signal.SIGUSR1)
+        manager.step(state)
+    assert saved(manager) == [(2, "preemption"), (3, "interval")]
+
+
 # All ranks alike
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable, List
 
 import pytest
+import torch
 
 from hfl_checkpoint import (
     CheckpointDamagedError,
@@ -116,6 +119,49 @@ def test_the_damaged_tensor_is_named(three: Path, open_manager: Any, live: Any) 
     assert "model.safetensors (tensor 'weight') does not have the content" in str(
         report.problems[0]
     )
+
+
+@pytest.fixture
+def large(open_manager: Any, run_path: Path) -> Path:
+    """A checkpoint of two files that are worth a thread each."""
+    weight = torch.zeros(3 << 20)
+    open_manager().save(1, first={"weight": weight}, second={"weight": weight + 1})
+    return run_path / "step-00000001"
+
+
+def test_damage_in_large_files_is_found_in_each_of_them(large: Path) -> None:
+    assert verify(large).ok
+    flip(large / "state/second.safetensors")
+    flip(large / "state/first.safetensors")
+    assert {(item.file, item.tensor) for item in verify(large).problems} == {
+        ("state/first.safetensors", "weight"),
+        ("state/second.safetensors", "weight"),
+    }
+
+
+def test_large_files_are_verified_while_the_interpreter_ends(large: Path) -> None:
+    script = """
+import sys, threading
+from pathlib import Path
+from hfl_checkpoint._verify import verify
+
+def check():
+    threading.main_thread().join()
+    print(verify(Path(sys.argv[1])).ok)
+
+verify(Path(sys.argv[1]))
+threading.Thread(target=check).start()
+"""
+    flip(large / "state/second.safetensors")
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(large)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "False\n")
 
 
 def test_damage_outside_the_tensors_names_the_file_alone(three: Path) -> None:

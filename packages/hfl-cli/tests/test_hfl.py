@@ -150,6 +150,60 @@ def test_only_the_command_that_is_used_is_imported(hfl: Run, install: Install):
     assert "loud" not in hfl("--version").stderr
 
 
+CHECKPOINT = """
+import click
+
+@click.group()
+def checkpoint():
+    "Checkpoints."
+
+@checkpoint.command("list")
+@click.argument("run")
+def list_(run):
+    "List them."
+    click.echo(f"those of {run}")
+"""
+
+
+def test_a_short_name_is_the_command_of_its_group(env: dict[str, str], install: Install):
+    install("acme", "stand_in", CHECKPOINT, checkpoint="stand_in:checkpoint")
+    assert run_without_packages(env, "list", "digits").stdout == "those of digits\n"
+    assert "List them." in run_without_packages(env, "list", "--help").stdout
+    assert " list " not in run_without_packages(env, "--help").stdout
+
+
+def test_a_short_name_of_a_package_that_is_not_installed_names_it(env: dict[str, str]):
+    done = run_without_packages(env, "dataset-upload", "x.csv")
+    assert (done.returncode, "pip install 'hfl-datasets'" in done.stderr) == (1, True)
+
+
+def test_an_installed_command_comes_before_a_short_name(hfl: Run, install: Install):
+    source = "import click\n\n@click.command()\ndef upload():\n    click.echo('mine')\n"
+    install("acme", "acme_mod", source, upload="acme_mod:upload")
+    assert hfl("upload").stdout == "mine\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_of_a_shell_asks_this_program(hfl: Run, shell: str):
+    done = hfl("completion", shell)
+    assert done.returncode == 0
+    assert f"_HFL_COMPLETE={shell}_complete" in done.stdout
+    assert hfl("completion", "tcsh").returncode == 2
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_with_the_script(hfl: Run, env: dict[str, str], tmp_path: Path):
+    binary = Path(sys.executable).with_name("hfl")
+    script = (
+        f'eval "$({binary} completion bash)"; COMP_WORDS=({binary} comp); COMP_CWORD=1; '
+        f'_hfl_completion {binary}; echo "${{COMPREPLY[@]}}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["completion"]
+
+
 @pytest.mark.parametrize("typo", ["zooo", "ozo"])
 def test_a_mistyped_command_gets_a_suggestion(hfl: Run, install: Install, typo: str):
     install("zoo", "zoo_cli", GOOD, zoo="zoo_cli:zoo")

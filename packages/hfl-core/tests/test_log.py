@@ -3,15 +3,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from hfl_core import ConfigError, configure_logging, get_logger
+from hfl_core import ConfigError, configure_logging, get_logger, log_context, set_log_context
 
 SECRET = "hf_" + "a1B2" * 8
 
@@ -176,7 +178,7 @@ def test_json_lines_carry_the_extras(capsys: pytest.CaptureFixture[str]):
     assert fields["time"].endswith("Z")
 
 
-def test_a_file_gets_the_same_and_is_rotated(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_file_gets_json_lines_and_is_rotated(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "logs" / "hfl.log"
     configure_logging(file=path, max_bytes=500, backups=2)
     log = get_logger("hfl_core.demo")
@@ -185,7 +187,11 @@ def test_a_file_gets_the_same_and_is_rotated(tmp_path: Path, capsys: pytest.Capt
     files = sorted(each.name for each in path.parent.iterdir())
     assert files == ["hfl.log", "hfl.log.1", "hfl.log.2"]
     assert all(each.stat().st_size <= 500 for each in path.parent.iterdir())
-    assert path.read_text().splitlines()[-1].endswith("line 49 ***")
+    lines = [
+        json.loads(line) for each in files for line in (path.parent / each).read_text().splitlines()
+    ]
+    assert {line["message"] for line in lines} <= {f"line {number} ***" for number in range(50)}
+    assert json.loads(path.read_text().splitlines()[-1])["message"] == "line 49 ***"
     assert "line 49" in capsys.readouterr().err
 
 
@@ -208,3 +214,165 @@ def test_a_file_that_cannot_be_written_changes_nothing(
 def test_limits_that_make_no_sense_are_refused(options: dict[str, int]):
     with pytest.raises(ConfigError, match="cannot rotate"):
         configure_logging(file="x.log", **options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_fields_follow_the_message_as_key_value(capsys: pytest.CaptureFixture[str]):
+    configure_logging()
+    get_logger("hfl_core.demo").warning(
+        "saved",
+        extra={"step": 5, "loss": 0.123456789, "path": "a b", "quote": 'x"=y', "none": None},
+    )
+    assert capsys.readouterr().err.rstrip().partition("saved ")[2] == (
+        'step=5 loss=0.123457 path="a b" quote="x\\"=y" none=None'
+    )
+
+
+def test_run_and_step_are_in_every_record(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    configure_logging(json=True)
+    log = get_logger("hfl_core.demo")
+    set_log_context(run="digits-1", step=7)
+    try:
+        with log_context(shard=3, step=8):
+            log.warning("inner", extra={"step": 9})
+            thread = threading.Thread(target=log.warning, args=("another thread",))
+            thread.start()
+            thread.join()
+        set_log_context(step=None)
+        log.warning("later")
+    finally:
+        set_log_context(run=None, step=None)
+    log.warning("nothing")
+    found = [
+        (each["message"], each.get("run"), each.get("step"), each.get("shard"))
+        for each in map(json.loads, capsys.readouterr().err.splitlines())
+    ]
+    assert found == [
+        ("inner", "digits-1", 9, 3),
+        ("another thread", "digits-1", 7, None),
+        ("later", "digits-1", None, None),
+        ("nothing", None, None, None),
+    ]
+    assert caplog.records[0].shard == 3  # other libraries' handlers see it too
+
+
+@pytest.mark.parametrize("name", ["msg", "level", "time", "_private", "exc_info"])
+def test_a_field_that_records_have_already_is_refused(name: str):
+    with pytest.raises(ConfigError, match=name):
+        set_log_context(**{name: 1})
+    with pytest.raises(ConfigError, match=name), log_context(**{name: 1}):
+        pass  # pragma: no cover  # never entered
+
+
+def test_a_field_named_like_a_part_of_the_line_hides_nothing(capsys: pytest.CaptureFixture[str]):
+    configure_logging(json=True)
+    get_logger("hfl_core.demo").warning("x", extra={"time": "now", "level": 3, "loss": math.nan})
+    fields = json.loads(capsys.readouterr().err)
+    assert (fields["time_"], fields["level_"], fields["level"]) == ("now", 3, "warning")
+    assert fields["loss"] == "nan"
+
+
+class Config:
+    def __str__(self) -> str:
+        return f"Config(api_key={SECRET})"
+
+
+def test_secrets_are_masked_wherever_they_are_in_extra_fields(caplog: pytest.LogCaptureFixture):
+    knot: list[object] = []
+    knot.append(knot)
+    get_logger("hfl_core.demo").warning(
+        "x",
+        extra={
+            "api_key": "plain",
+            "eos_token": "<s>",
+            "hf_token": 12345,
+            "token": 5,
+            "nested": {"a": [("b", {"password": "pw"}), {SECRET}], SECRET: 1, "n": 2.5},
+            "config": Config(),
+            "path": Path("/home/ann/x"),
+            "knot": knot,
+        },
+    )
+    (record,) = caplog.records
+    assert (record.api_key, record.eos_token, record.hf_token) == ("***", "<s>", "***")
+    assert record.token == 5
+    assert record.nested == {"a": [("b", {"password": "***"}), {"***"}], "***": 1, "n": 2.5}
+    assert record.config == "Config(api_key=***)"
+    assert record.path == "~/x"
+    assert SECRET not in repr(vars(record))
+
+
+def test_an_escape_sequence_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]):
+    configure_logging()
+    get_logger("hfl_core.demo").warning("name \x1b[2J\r\x07", extra={"file": "\x1b]0;x"})
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert "name \\x1b[2J\\x0d\\x07" in err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_level_is_coloured_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch):
+    for name in ("NO_COLOR", "HFL_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, pipe = Terminal(), io.StringIO()
+    configure_logging(1)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    get_logger("hfl_core.demo").warning("look")
+    get_logger("hfl_core.demo").info("plain")
+    monkeypatch.setattr(sys, "stderr", pipe)
+    get_logger("hfl_core.demo").warning("look")
+    assert "\x1b[33mWARNING\x1b[0m" in terminal.getvalue()
+    assert terminal.getvalue().count("\x1b") == 2
+    assert "\x1b" not in pipe.getvalue()
+    monkeypatch.setattr(sys, "stderr", None)
+    get_logger("hfl_core.demo").warning("nobody hears it")
+
+
+def test_the_file_may_say_more_than_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    configure_logging(0, file=tmp_path / "x.log", file_verbosity=2)
+    log = get_logger("hfl_core.demo")
+    log.debug("detail")
+    log.warning("look")
+    lines = [json.loads(each)["message"] for each in (tmp_path / "x.log").read_text().splitlines()]
+    assert lines == ["detail", "look"]
+    assert "detail" not in (err := capsys.readouterr().err)
+    assert "look" in err
+
+
+def test_a_library_that_is_named_is_taken_in_redacted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    silent, loud = logging.getLogger("some.silent"), logging.getLogger("some.loud")
+    own = logging.StreamHandler(io.StringIO())
+    loud.addHandler(own)
+    loud.propagate = False
+    loud.setLevel(logging.ERROR)
+    try:
+        configure_logging(1, file=tmp_path / "x.log", libraries=["some.silent", "some.loud", "hfl"])
+        silent.info("token %s", SECRET)
+        silent.debug("too much")
+        loud.error("broken")
+        loud.info("its own level stays")
+        get_logger("hfl_core.demo").info("ours once")
+        text = (tmp_path / "x.log").read_text()
+        assert [json.loads(line)["message"] for line in text.splitlines()] == [
+            "token ***",
+            "broken",
+            "ours once",
+        ]
+        err = capsys.readouterr().err
+        assert "token ***" in err
+        assert "broken" not in err  # it writes there itself
+        configure_logging()
+        assert (silent.handlers, silent.level) == ([], logging.NOTSET)
+        assert (loud.handlers, loud.level) == ([own], logging.ERROR)
+    finally:
+        loud.removeHandler(own)
+        loud.propagate = True
+        loud.setLevel(logging.NOTSET)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from hfl_core import ConfigError, MissingExtraError, NotFoundError, Settings, load_settings
+from hfl_core import (
+    ConfigError,
+    MissingExtraError,
+    NotFoundError,
+    Settings,
+    SettingsFiles,
+    load_settings,
+    settings_files,
+)
 from hfl_core._settings_files import find_project_file, user_cache_dir, user_config_file
 
 
@@ -325,3 +333,50 @@ def test_nothing_is_read_at_import(tmp_path: Path):
 
 def test_the_missing_extra_is_an_import_error():
     assert issubclass(MissingExtraError, ImportError)
+
+
+def test_every_place_that_sets_a_value_is_named_the_strongest_first(
+    home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_user(home, "timeout = 1")
+    (project / "hfl.toml").write_text("timeout = 2\n")
+    monkeypatch.setenv("HFL_TIMEOUT", "4")
+    settings = load_settings(timeout=5)
+    assert settings.sources("timeout") == (
+        "argument",
+        "environment variable HFL_TIMEOUT",
+        str(project / "hfl.toml"),
+        str(home / "config" / "hfl" / "config.toml"),
+    )
+    assert settings.source("timeout") == "argument"
+    assert settings.sources("profile") == ("default",)
+    assert Settings(timeout=5).sources("timeout") == ("argument",)
+    with pytest.raises(ConfigError, match="no setting 'timeut'.*Did you mean 'timeout'"):
+        settings.sources("timeut")
+
+
+def test_the_files_that_settings_come_from_are_found(home: Path, project: Path):
+    user = home / "config" / "hfl" / "config.toml"
+    assert settings_files(project) == SettingsFiles(user, None, None)
+    (project / "hfl.toml").write_text("")
+    (project / ".env").write_text("")
+    (project / "src").mkdir()
+    assert settings_files(project / "src") == SettingsFiles(
+        user, project / "hfl.toml", project / ".env"
+    )
+    elsewhere = settings_files(project, environ={"XDG_CONFIG_HOME": "/etc"})
+    assert elsewhere.user == Path("/etc/hfl/config.toml")
+
+
+@pytest.mark.parametrize("text", ["lines", "LINES", " lines "])
+def test_progress_may_be_lines(home: Path, project: Path, text: str):
+    assert load_settings(environ={"HFL_PROGRESS": text}).progress == "lines"
+    (project / "hfl.toml").write_text('progress = "lines"')
+    assert load_settings(project).progress == "lines"
+
+
+@pytest.mark.parametrize("value", ['"bars"', "1"])
+def test_progress_is_nothing_else(project: Path, value: str):
+    (project / "hfl.toml").write_text(f"progress = {value}")
+    with pytest.raises(ConfigError, match="true or false, or lines"):
+        load_settings(project)

@@ -3,13 +3,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import hfl_integrations
 
 PUBLIC = {
+    "AcceleratedCheckpoints",
     "CompetingCheckpointsError",
     "LifecycleCallback",
+    "LifecycleCheckpoint",
+    "LifecycleCheckpointIO",
     "UnsupportedFrameworkError",
     "__version__",
+    "export_for_accelerate",
     "export_for_trainer",
 }
 
@@ -32,14 +38,18 @@ def test_the_version_is_that_of_the_whole_project() -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = [
         "torch",
+        "accelerate",
         "transformers",
+        "lightning",
+        "pytorch_lightning",
         "datasets",
         "huggingface_hub",
         "numpy",
         "hfl_integrations.errors",
     ]
     code = (
-        "import sys, hfl_integrations, hfl_integrations.transformers; "
+        "import sys, hfl_integrations, hfl_integrations.accelerate, hfl_integrations.lightning, "
+        "hfl_integrations.transformers; "
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -51,15 +61,26 @@ def test_the_exports_agree_with_the_modules() -> None:
 
     assert check_exports("hfl_integrations") == []
     assert check_exports("hfl_integrations.transformers") == []
+    assert check_exports("hfl_integrations.accelerate") == []
+    assert check_exports("hfl_integrations.lightning") == []
 
 
-def test_a_framework_that_is_not_installed_is_named_with_its_extra() -> None:
+@pytest.mark.parametrize(
+    ("modules", "name", "extra"),
+    [
+        (["accelerate"], "AcceleratedCheckpoints", "accelerate"),
+        (["transformers"], "LifecycleCallback", "transformers"),
+        (["lightning", "pytorch_lightning"], "LifecycleCheckpoint", "lightning"),
+        (["lightning", "pytorch_lightning"], "LifecycleCheckpointIO", "lightning"),
+    ],
+)
+def test_a_framework_that_is_not_installed_is_named_with_its_extra(modules, name, extra) -> None:
     code = (
-        "import sys; sys.modules['transformers'] = None\n"
+        f"import sys; sys.modules.update(dict.fromkeys({modules!r}))\n"
         "from hfl_core import MissingExtraError\n"
         "import hfl_integrations\n"
-        "try:\n    hfl_integrations.LifecycleCallback\n"
+        f"try:\n    hfl_integrations.{name}()\n"
         "except MissingExtraError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "hfl-integrations[transformers]" in done.stdout
+    assert f"hfl-integrations[{extra}]" in done.stdout

@@ -62,7 +62,7 @@ def test_json_loses_nothing(repository, monkeypatch):
     [
         (lambda _: "[]", "no schema version"),
         (lambda _: "{", "not JSON"),
-        (lambda values: json.dumps({**values, "schema": 99}), "reads up to 1"),
+        (lambda values: json.dumps({**values, "schema": 99}), "reads up to 2"),
         (lambda values: json.dumps({**values, "surprise": 1}), "surprise"),
         (lambda values: json.dumps({**values, "cpu": 7}), "cpu is missing or not an object"),
         (lambda values: json.dumps({**values, "gpus": [{}]}), r"gpus\[0\]"),
@@ -221,8 +221,10 @@ def test_a_record_from_a_hostile_environment_holds_no_secret(repository, git, tm
 
 def test_the_exported_names_are_exactly_these():
     names = [
-        "CpuInfo", "GitInfo", "GpuInfo", "MemoryInfo", "ModelInfo", "Omission", "PlatformInfo",
-        "PythonInfo", "RunMetadata", "__version__", "capture",
+        "BackendInfo", "CpuInfo", "DataSource", "DurationInfo", "GitInfo", "GpuInfo", "LauncherInfo",
+        "LockFileInfo", "MemoryInfo", "MetadataChange", "MetadataDiff", "ModelInfo", "ModuleInfo",
+        "Omission", "PackageOrigin", "PlatformInfo", "PythonInfo", "RunClock", "RunMetadata",
+        "SubmoduleInfo", "__version__", "capture", "read_metadata",
     ]  # fmt: skip
     assert sorted(hfl_metadata.__all__) == names
     for name in names:

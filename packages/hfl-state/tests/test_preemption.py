@@ -92,6 +92,23 @@ def test_a_group_of_accumulated_batches_is_finished_first():
     state.state_dict()
 
 
+def test_a_guard_that_is_asked_after_each_batch_stops_where_no_gradients_are_lost():
+    with PreemptionGuard("SIGTERM") as guard:
+        state = make(guard)
+        saved = None
+        for _ in state.batches(steps=100, accumulate=4):
+            if state.batch == 6:
+                signal.raise_signal(signal.SIGTERM)
+            if guard.should_stop():
+                saved = state.state_dict()
+    assert saved["progress"]["step"] == state.step == 2
+    with PreemptionGuard("SIGTERM") as guard:
+        for _ in make(guard).batches(steps=100, accumulate=4):
+            break  # who leaves in the middle of a group can still be told to stop
+        signal.raise_signal(signal.SIGTERM)
+        assert guard.should_stop()
+
+
 def test_one_step_gets_one_answer_even_if_the_signal_comes_in_between():
     with PreemptionGuard("SIGTERM") as guard:
         state = make(guard)

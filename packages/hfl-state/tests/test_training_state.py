@@ -321,6 +321,13 @@ def with_optimizer(optimizer_of=adam, width=1, **options):
             lambda: make(model=torch.nn.Linear(1, 1, bias=False), optimizer=None),
             "model: The model has no 'bias'.",
         ),
+        (
+            lambda: make(model=torch.nn.Linear(1, 1).bfloat16(), optimizer=None),
+            (
+                "model: The dtype of 'weight', 'bias' was torch.float32 and is torch.bfloat16 "
+                "now."
+            ),
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_is_described_and_changes_nothing(runs, other, words):

@@ -20,8 +20,8 @@ PACKAGES = [
 
 # What packages are built with, not what is done with them; the README says so, too.
 MACHINERY = {
-    "Digest",  "FileWriter", "Files", "check_errors", "check_exports", "digest_file", "lazy_exports", "new_digest",
-    "read_secret", "require_free_space", "translated_os_errors", "write_atomically",
+    "Digest",  "FileWriter", "Files", "check_errors", "check_exports", "digest_file", "import_extra", "lazy_exports", "new_digest",
+    "read_secret", "require_free_space", "settings_files", "SettingsFiles", "translated_os_errors", "write_atomically",
     "write_secret",
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from hf_lifecycle._initialize import initialize
-from hf_lifecycle._project_file import read_project_file
+from hf_lifecycle._settings_file import read_project_file
 from hf_lifecycle.cli import init
 from hfl_auth import AuthManager
 from hfl_core import ConfigError, ConflictError, load_settings
@@ -20,17 +20,6 @@ from hfl_core.cli import Output
 from hfl_core.errors import AuthError, NotFoundError
 
 INIT = "from hfl_core.cli import main_for; from hf_lifecycle.cli import init; main_for(init)()"
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch, local_hub):
-    """A project's folder, nobody signed in, and the local Hub as the one in use."""
-    monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    project = tmp_path / "project"
-    (project / ".git").mkdir(parents=True)
-    monkeypatch.chdir(project)
-    return project
 
 
 @pytest.fixture
@@ -126,7 +115,7 @@ TEXTS = {
         '# ours\nprofile = "work" # mine\ntimeout = 5\n',
     ),
     "a number sign in a name": ("profile = 'a#b' #\n", 'profile = "work" #\n'),
-    "what is not there comes first": ("timeout = 5\n", 'profile = "work"\ntimeout = 5\n'),
+    "what is not there comes last": ("timeout = 5\n", 'timeout = 5\nprofile = "work"\n'),
     "line ends stay": ("profile='home'\r\ntimeout = 5\r\n", 'profile = "work"\r\ntimeout = 5\r\n'),
     "an empty file": ("", 'profile = "work"\n'),
 }

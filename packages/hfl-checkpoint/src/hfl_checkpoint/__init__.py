@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from hfl_checkpoint._foreign._result import ImportedCheckpoint as ImportedCheckpoint
     from hfl_checkpoint._manager import CheckpointManager as CheckpointManager
     from hfl_checkpoint._naming import Naming as Naming
+    from hfl_checkpoint._overview import RunOverview as RunOverview
+    from hfl_checkpoint._overview import find_runs as find_runs
+    from hfl_checkpoint._overview import run_overview as run_overview
     from hfl_checkpoint._policies import AtSteps as AtSteps
     from hfl_checkpoint._policies import EveryEpochs as EveryEpochs
     from hfl_checkpoint._policies import EverySteps as EverySteps
@@ -48,12 +51,15 @@ if TYPE_CHECKING:
     from hfl_checkpoint.errors import IncompleteModelError as IncompleteModelError
     from hfl_checkpoint.errors import MissingComponentError as MissingComponentError
     from hfl_checkpoint.errors import NoModelError as NoModelError
+    from hfl_checkpoint.errors import RankFailedError as RankFailedError
+    from hfl_checkpoint.errors import RankLostError as RankLostError
     from hfl_checkpoint.errors import SaveSkippedError as SaveSkippedError
     from hfl_checkpoint.errors import SnapshotChangedError as SnapshotChangedError
     from hfl_checkpoint.errors import StateMismatchError as StateMismatchError
     from hfl_checkpoint.errors import UnknownTypeError as UnknownTypeError
     from hfl_checkpoint.errors import UnsupportedFormatError as UnsupportedFormatError
     from hfl_checkpoint.errors import UntrustedPickleError as UntrustedPickleError
+    from hfl_checkpoint.errors import WorldSizeError as WorldSizeError
 
 _EXPORTS = {
     "AlreadyPublishingError": ".errors",
@@ -88,7 +94,10 @@ _EXPORTS = {
     "Problem": "._checkpoint",
     "PromotionReport": "._remote._promote",
     "PublishReport": "._remote._report",
+    "RankFailedError": ".errors",
+    "RankLostError": ".errors",
     "RestoreReport": "._checkpoint",
+    "RunOverview": "._overview",
     "SaveContext": "._policies",
     "SavePolicy": "._policies",
     "SaveSkippedError": ".errors",
@@ -99,10 +108,13 @@ _EXPORTS = {
     "UntrustedPickleError": ".errors",
     "VerifyReport": "._checkpoint",
     "Vote": "._checkpoint",
+    "WorldSizeError": ".errors",
     "export_checkpoint": "._export",
+    "find_runs": "._overview",
     "import_checkpoint": "._foreign._import",
     "keep_from": "._retention_text",
     "register_codec": "._codec",
+    "run_overview": "._overview",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

@@ -17,7 +17,7 @@ def first_decides(answer: bool) -> bool:
     Args:
         answer: What this process would answer.
     """
-    distributed = _initialized()
+    distributed = initialized()
     if distributed is None:
         return answer
     own = int(answer) if distributed.get_rank() == 0 else 0
@@ -30,17 +30,11 @@ def highest_of_all(value: int) -> int:
     Args:
         value: This process's.
     """
-    distributed = _initialized()
+    distributed = initialized()
     return value if distributed is None else _highest(distributed, value)
 
 
-def world_size() -> int:
-    """How many processes train together."""
-    distributed = _initialized()
-    return 1 if distributed is None else int(distributed.get_world_size())
-
-
-def _initialized() -> Any:
+def initialized() -> Any:
     """The module torch.distributed when several processes train, else None."""
     # Whoever has set it up has imported it; a program without it does not pay for the import.
     distributed: Any = sys.modules.get("torch.distributed")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, List, Sequence
+from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Sequence
 
-from hfl_checkpoint import _agreement
 from hfl_checkpoint._policies import SavePolicy
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._retention_text import keep_from
@@ -150,12 +149,34 @@ def asked_for(checkpoint: str, manifest: Manifest, only: Collection[str] | None)
     return names
 
 
-def refuse_many_processes() -> None:
-    """Refuse to save in a run of several processes, whose checkpoints would clash."""
-    world_size = _agreement.world_size()
-    if world_size > 1:
+def require_joint(components: Mapping[str, Any], *, when_busy: str) -> None:
+    """Refuse what several processes cannot save together.
+
+    Raises:
+        ConfigError: A model is sharded, or a save that waits could be given up on one process alone.
+    """
+    if when_busy == "coalesce":
         raise ConfigError(
-            f"This run has {world_size} processes, and a joint checkpoint of several is not "
-            "supported yet.",
-            hint="Train with one process, or save with torch.distributed.checkpoint.",
+            "when_busy='coalesce' is for one process: of several, one may have begun the save that "
+            "another one still gives up for a newer one.",
+            hint="Pass when_busy='skip', on which all processes agree, or 'wait'.",
         )
+    sharded = [name for name, item in components.items() if _is_sharded(item)]
+    if sharded:
+        raise ConfigError(
+            f"{', '.join(map(repr, sharded))} is sharded over the processes, and a checkpoint that each "
+            "of them writes a part of is not supported yet.",
+            hint="Train with DistributedDataParallel, or save with torch.distributed.checkpoint.",
+        )
+
+
+def _is_sharded(component: Any) -> bool:
+    tensors: Any = ()
+    if callable(getattr(component, "parameters", None)):
+        tensors = component.parameters()
+    elif isinstance(getattr(component, "param_groups", None), list):
+        tensors = (item for group in component.param_groups for item in group["params"])
+    is_wrapped = callable(getattr(component, "modules", None)) and any(
+        type(item).__name__ == "FullyShardedDataParallel" for item in component.modules()
+    )
+    return is_wrapped or any(hasattr(tensor, "placements") for tensor in tensors)

@@ -150,6 +150,11 @@ class BackgroundSaver:
                 ) from None
         self.raise_error()
 
+    def settle(self) -> None:
+        """Wait for the saves under way, and raise nothing."""
+        for pending in list(self._asked_for):
+            pending.wait()
+
     def raise_error(self) -> None:
         """Raise what went wrong with a save that has ended, once."""
         for pending in list(self._asked_for):

@@ -45,6 +45,7 @@ class Captured:
         per_rank: Whether every rank has one of its own.
         tensor_file: The file of its tensors, where it is not the usual one.
         frozen: Keys of the tensors that training is not expected to change.
+        rank: Whose it is, where every rank has one of its own.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Captured:
     per_rank: bool
     tensor_file: str | None = None
     frozen: FrozenSet[str] = frozenset()
+    rank: int = 0
 
     @property
     def tensors(self) -> str:
@@ -69,7 +71,7 @@ class Captured:
     @property
     def base(self) -> str:
         """What the names of its own files below ``state/`` begin with."""
-        return f"state/{self.name}-00000" if self.per_rank else f"state/{self.name}"
+        return f"state/{self.name}-{self.rank:05d}" if self.per_rank else f"state/{self.name}"
 
 
 def require_name(name: str) -> None:
@@ -147,11 +149,21 @@ def parameter_names(components: Mapping[str, Any]) -> Dict[int, str]:
     return names
 
 
-def capture(components: Mapping[str, Any]) -> List[Captured]:
+def is_per_rank(component: Any) -> bool:
+    """Whether every process has a state of its own of this component."""
+    return (
+        bool(getattr(component, "per_rank", False))
+        and not isinstance(component, (nn.Module, Optimizer))
+        and hasattr(component, "state_dict")
+    )
+
+
+def capture(components: Mapping[str, Any], *, rank: int = 0) -> List[Captured]:
     """Read the state of every component, without copying tensors.
 
     Args:
         components: Name to object.
+        rank: This process. One other than 0 reads only what every process has of its own.
 
     Returns:
         One entry for each, in the same order.
@@ -165,13 +177,15 @@ def capture(components: Mapping[str, Any]) -> List[Captured]:
     models = [name for name, kind in kinds.items() if kind in (MODEL, PEFT)]
     captured: List[Captured] = []
     for name, component in components.items():
+        if rank and not is_per_rank(component):
+            continue
         if kinds[name] == PRETRAINED:
             captured.append(_capture_pretrained(name, component, models))
         elif kinds[name] == PEFT:
             captured.extend(_capture_peft(name, component))
         else:
             captured.append(_CAPTURES[kinds[name]](name, component, names))
-    return _without_twice_written(captured)
+    return [dataclasses.replace(item, rank=rank) for item in _without_twice_written(captured)]
 
 
 def _without_twice_written(captured: List[Captured]) -> List[Captured]:
@@ -242,7 +256,7 @@ def _capture_stateful(name: str, component: Any, _: Mapping[int, str]) -> Captur
         _codec.encode(state, name=name),
         {},
         {},
-        bool(getattr(component, "per_rank", False)),
+        is_per_rank(component),
     )
 
 

@@ -10,9 +10,9 @@ from hfl_checkpoint._compression import check_levels
 from hfl_checkpoint._policies import tell
 from hfl_checkpoint._publishing import Publishing
 from hfl_checkpoint._remote._queue import Target
-from hfl_checkpoint._saving import Saving
 from hfl_checkpoint._shards import DEFAULT_SIZE
 from hfl_checkpoint._sizes import parse_size
+from hfl_checkpoint._stepping import Stepping
 from hfl_core import get_logger
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class CheckpointManager(Saving, Publishing):
+class CheckpointManager(Stepping, Publishing):
     """Keeps the checkpoints of one run in a directory.
 
     Nothing is created before the first save. A manager that restores goes on with the run that it
@@ -153,6 +153,7 @@ class CheckpointManager(Saving, Publishing):
         finally:
             tell(self._save_policy, "on_close")
             self._release()
+            self._known_team.close()
             if self._worker is not None:
                 self._worker.close()
 

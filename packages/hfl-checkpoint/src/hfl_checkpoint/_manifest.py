@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
@@ -16,6 +17,9 @@ MANIFEST = "manifest.json"
 # Features that a reader has to know, where a checkpoint uses them.
 COMPRESSION = "blosc2"
 _KNOWN_NEEDS = {COMPRESSION}
+
+# What a process wrote of a component of which each has its own: its JSON, or a file of its tensors.
+_OF_RANK = re.compile(r"state/\w+-(\d{5,})(?=\.|-\d{5}-of-\d{5}\.)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +65,26 @@ class ComponentEntry:
             (path for path in self.files if path.startswith("state/") and path.endswith(".json")),
             None,
         )
+
+    @property
+    def ranks(self) -> int:
+        """How many processes have a state of their own in it; 0 where one state is everybody's."""
+        return 1 + max((rank_of(path, self.kind) for path in self.files), default=-1)
+
+    def of_rank(self, rank: int) -> ComponentEntry:
+        """The entry without the files of other processes; that of rank 0 where this one has none."""
+        if self.ranks == 0:
+            return self
+        own = rank if rank < self.ranks else 0
+        return dataclasses.replace(
+            self, files=tuple(path for path in self.files if rank_of(path, self.kind) in (own, -1))
+        )
+
+
+def rank_of(path: str, kind: str) -> int:
+    """The rank whose state a file of a component holds, or -1 for everybody's."""
+    found = _OF_RANK.match(path) if kind == "stateful" else None
+    return -1 if found is None else int(found.group(1))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,6 +58,7 @@ def read_components(
     names: Iterable[str],
     *,
     map_location: str | torch.device | None = None,
+    rank: int = 0,
 ) -> Dict[str, Saved]:
     """Read components without touching a live object.
 
@@ -66,6 +67,7 @@ def read_components(
         manifest: Its manifest.
         names: Which components; all of them are there.
         map_location: A device to copy the tensors to; None leaves them mapped from the files.
+        rank: Whose, where every process has saved one of its own.
 
     Returns:
         Name to component.
@@ -77,7 +79,7 @@ def read_components(
     sizes = {item.path: item.content_size for item in manifest.files}
     found = {}
     for name in names:
-        entry = manifest.components[name]
+        entry = manifest.components[name].of_rank(rank)
         if entry.kind not in KINDS:
             raise UnsupportedFormatError(
                 str(directory), found=f"1 with a component of kind {entry.kind}", supported=1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 from collections import OrderedDict
@@ -12,6 +11,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from hfl_checkpoint import _adapters, _base, _meta, _modules, _optimizers, _pretrained, _words
+from hfl_checkpoint._changes import Change, Changes, Order
 from hfl_checkpoint._components import (
     MAPPING,
     MODEL,
@@ -25,26 +25,9 @@ from hfl_checkpoint._components import (
 )
 from hfl_checkpoint._reader import Saved
 from hfl_checkpoint.errors import StateMismatchError
-from hfl_core import HflError
-
-# The order of changes: first what may still refuse its state and can be put back, then what was
-# compared in full, and at the end what draws nothing and must see no more draws. A model on the meta
-# device gets its memory before an optimizer looks on which device the parameters are.
-_STATEFUL, _MODEL_WITH_EXTRA, _MODEL_ON_META, _OPTIMIZER, _MODEL, _LAST = range(6)
 
 # https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html, get_extra_state
 _EXTRA_STATE = "_extra_state"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Change:
-    """A change of one live object that is known to fit; `notes` grow while it is made."""
-
-    name: str
-    rank: int
-    apply: Callable[[], None]
-    undo: Callable[[], None] | None
-    notes: List[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,30 +43,13 @@ class _Live:
     device: str | torch.device | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Restored:
-    """What was restored, in order, and what a person should know about it."""
-
-    names: Tuple[str, ...]
-    warnings: Tuple[str, ...]
-
-
-def restore_components(
+def plan_changes(
     saved: Mapping[str, Saved],
     live: Mapping[str, Any],
     *,
     device: str | torch.device | None = None,
-) -> Restored:
-    """Restore components; when one does not fit, none is touched.
-
-    The exception is code of the user's own that runs inside a model's or an optimizer's
-    ``load_state_dict`` and raises there: an undo would take a copy of all tensors, so the error says
-    what may be changed instead.
-
-    Models and optimizers are compared in full beforehand. Other objects check their state themselves
-    when they load it, so they come first, and what they held is put back when one of them refuses.
-    What says ``restore_last`` (random number generators) is tried with them, and loaded again after
-    everything that may draw.
+) -> Changes:
+    """Compare saved components with live ones; nothing is changed before `Changes.apply`.
 
     Args:
         saved: Name to saved component.
@@ -91,55 +57,24 @@ def restore_components(
         device: Where a model that was built on the meta device gets its memory; None means the host.
 
     Returns:
-        The names, in the order in which they were restored, and the warnings.
+        What is going to be changed.
 
     Raises:
         StateMismatchError: A component does not fit; the message says in what.
     """
     kinds = kinds_of(live)
     context = _Live(parameter_names(live), device)
-    changes: List[_Change] = []
+    changes: List[Change] = []
     for name, item in saved.items():
         if kinds[name] != item.kind:
             then, now = _words.kind(item.kind), _words.kind(kinds[name])
             raise StateMismatchError(name, [f"{then} was saved, and it is {now}"])
         changes.append(_PLANS[item.kind](item, live[name], context))
     changes.sort(key=lambda change: change.rank)
-    first = [change for change in changes if change.rank == _STATEFUL]
-    last = [change for change in changes if change.rank == _LAST]
-    _apply([*first, *last, *changes[len(first) :]])
-    return Restored(
-        tuple(change.name for change in changes),
-        tuple(note for change in changes for note in change.notes),
-    )
+    return Changes(changes)
 
 
-def _apply(changes: List[_Change]) -> None:
-    done: List[_Change] = []
-    for change in changes:
-        try:
-            done.append(change)
-            change.apply()
-        except BaseException as error:
-            for earlier in reversed(done):
-                if earlier.undo is not None:
-                    with contextlib.suppress(Exception):
-                        earlier.undo()
-            changed = [item.name for item in done if item.undo is None]
-            if not isinstance(error, Exception) or (isinstance(error, HflError) and not changed):
-                raise
-            raise StateMismatchError(
-                change.name,
-                [f"it refuses the state ({error!r})"],
-                hint=(
-                    f"{', '.join(changed)} may be changed already: build them anew."
-                    if changed
-                    else None
-                ),
-            ) from error
-
-
-def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
+def _plan_model(saved: Saved, module: Any, context: _Live) -> Change:
     live = module.state_dict(keep_vars=True)
     canonical = _modules.strip_wrappers(module, live)
     wanted = {canonical[key]: value for key, value in live.items()}
@@ -181,7 +116,7 @@ def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
 
     has_extra, on_meta = any(map(_is_extra, live)), _meta.is_on_meta(module)
     if not has_extra and not on_meta:
-        return _Change(saved.name, _MODEL, apply, None, notes)
+        return Change(saved.name, Order.MODEL, apply, None, notes)
     before = None if on_meta else copy.deepcopy(module.state_dict())
 
     def undo() -> None:
@@ -190,8 +125,8 @@ def _plan_model(saved: Saved, module: Any, context: _Live) -> _Change:
         for dematerialise in undoes:
             dematerialise()
 
-    rank = _MODEL_WITH_EXTRA if has_extra else _MODEL_ON_META
-    return _Change(saved.name, rank, apply, undo, notes)
+    rank = Order.MODEL_WITH_EXTRA if has_extra else Order.MODEL_ON_META
+    return Change(saved.name, rank, apply, undo, notes)
 
 
 def _tied(source: Mapping[str, Any], live: Mapping[str, Any]) -> Dict[str, Any]:
@@ -224,7 +159,7 @@ def _tensor_differences(saved: Mapping[str, Any], live: Mapping[str, Any]) -> Li
     return found
 
 
-def _plan_peft(saved: Saved, module: Any, _: _Live) -> _Change:
+def _plan_peft(saved: Saved, module: Any, _: _Live) -> Change:
     """Compare the adapters and the base, then fill the memory of the live adapters."""
     inner = _modules.unwrap(module)
     live = _adapters.parts(saved.name, module)
@@ -279,21 +214,24 @@ def _plan_peft(saved: Saved, module: Any, _: _Live) -> _Change:
             for target, value in tensors:
                 target.copy_(value)
 
-    return _Change(saved.name, _MODEL, apply, None, notes)
+    return Change(saved.name, Order.MODEL, apply, None, notes)
 
 
-def _plan_optimizer(saved: Saved, optimizer: Any, context: _Live) -> _Change:
+def _plan_optimizer(saved: Saved, optimizer: Any, context: _Live) -> Change:
     names = context.names
     found = _class_differences(saved, optimizer)
     found += _optimizers.differences(optimizer, saved.state, saved.document["parameters"], names)
     if found:
         raise StateMismatchError(saved.name, found)
-    return _Change(
-        saved.name, _OPTIMIZER, lambda: _optimizers.restore(optimizer, saved.state, names), None
+    return Change(
+        saved.name,
+        Order.OPTIMIZER,
+        lambda: _optimizers.restore(optimizer, saved.state, names),
+        None,
     )
 
 
-def _plan_stateful(saved: Saved, component: Any, _: _Live) -> _Change:
+def _plan_stateful(saved: Saved, component: Any, _: _Live) -> Change:
     found = _class_differences(saved, component)
     if not found and callable(getattr(component, "check", None)):
         # An object that can compare a state by itself does so before anything is changed.
@@ -301,8 +239,8 @@ def _plan_stateful(saved: Saved, component: Any, _: _Live) -> _Change:
     if found:
         raise StateMismatchError(saved.name, found)
     before = copy.deepcopy(component.state_dict())
-    rank = _LAST if getattr(component, "restore_last", False) else _STATEFUL
-    return _Change(
+    rank = Order.LAST if getattr(component, "restore_last", False) else Order.STATEFUL
+    return Change(
         saved.name,
         rank,
         # The tensors of the state are mapped from the file; an object may keep what it is given.
@@ -311,7 +249,7 @@ def _plan_stateful(saved: Saved, component: Any, _: _Live) -> _Change:
     )
 
 
-def _plan_mapping(saved: Saved, component: Any, _: _Live) -> _Change:
+def _plan_mapping(saved: Saved, component: Any, _: _Live) -> Change:
     if not isinstance(component, MutableMapping):
         raise StateMismatchError(
             saved.name,
@@ -324,8 +262,8 @@ def _plan_mapping(saved: Saved, component: Any, _: _Live) -> _Change:
         component.clear()
         component.update(content)
 
-    return _Change(
-        saved.name, _STATEFUL, lambda: fill(copy.deepcopy(saved.state)), lambda: fill(before)
+    return Change(
+        saved.name, Order.STATEFUL, lambda: fill(copy.deepcopy(saved.state)), lambda: fill(before)
     )
 
 
@@ -343,7 +281,7 @@ def _classes(saved: Saved, component: Any) -> List[Tuple[str, str]]:
     return [] if then in ("", now) else [(then, now)]
 
 
-def _plan_pretrained(saved: Saved, component: Any, _: _Live) -> _Change:
+def _plan_pretrained(saved: Saved, component: Any, _: _Live) -> Change:
     """Compare only: the files of a checkpoint say what was used, and the live object stays what it is."""
     notes = []
     found = [
@@ -356,10 +294,10 @@ def _plan_pretrained(saved: Saved, component: Any, _: _Live) -> _Change:
         notes.append(
             f"{saved.name!r} is not the one that was saved, and was left as it is: {'; '.join(found)}"
         )
-    return _Change(saved.name, _STATEFUL, lambda: None, None, notes)
+    return Change(saved.name, Order.STATEFUL, lambda: None, None, notes)
 
 
-_PLANS: Dict[str, Callable[[Saved, Any, _Live], _Change]] = {
+_PLANS: Dict[str, Callable[[Saved, Any, _Live], Change]] = {
     MODEL: _plan_model,
     OPTIMIZER: _plan_optimizer,
     STATEFUL: _plan_stateful,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection, Dict, Mapping
+import contextlib
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Mapping
 
 from hfl_checkpoint import _arguments
+from hfl_checkpoint._changes import Changes
 from hfl_checkpoint._checkpoint import RestoreReport
 from hfl_checkpoint._components import components_of, kinds_of
+from hfl_checkpoint._joint_read import chosen
 from hfl_checkpoint._provenance import version_warnings
 from hfl_checkpoint._reader import read_components
-from hfl_checkpoint._restore import restore_components
-from hfl_checkpoint._select import selected
+from hfl_checkpoint._restore import plan_changes
+from hfl_checkpoint._select import Selection, selected
 from hfl_checkpoint._session import Line, Session
+from hfl_checkpoint._world_size import left_apart, naming_sizes, rank_to_read
 from hfl_checkpoint.errors import CheckpointNotFoundError
 from hfl_core import get_logger
 
@@ -26,6 +30,11 @@ _log = get_logger(__name__)
 
 class Restoring(Session):
     """The reading side of a checkpoint manager."""
+
+    @contextlib.contextmanager
+    def _choose(self, which: Which, *, strict: bool) -> Iterator[Selection]:
+        with selected(self._run, self._arrive(which), strict=strict) as selection:
+            yield selection
 
     def load(
         self,
@@ -59,12 +68,23 @@ class Restoring(Session):
             >>> checkpoints.load("latest", only=["counters"])
             {'counters': {'seen': 320}}
         """
-        self.wait()
-        which = self._arrive(which)
-        with selected(self._run, which, strict=False) as selection:
-            names = _arguments.asked_for(selection.checkpoint.name, selection.manifest, only)
-            saved = read_components(
-                selection.checkpoint.path, selection.manifest, names, map_location=map_location
+        team = self._team
+        team.agree(self.wait)
+
+        def names_in(selection: Selection) -> List[str]:
+            return _arguments.asked_for(selection.checkpoint.name, selection.manifest, only)
+
+        with chosen(
+            self._run, team, lambda: self._choose(which, strict=False), names_in
+        ) as selection:
+            saved = team.agree(
+                lambda: read_components(
+                    selection.checkpoint.path,
+                    selection.manifest,
+                    names_in(selection),
+                    map_location=map_location,
+                    rank=rank_to_read(selection.manifest, team),
+                )
             )
         return {name: item.as_state_dict() for name, item in saved.items()}
 
@@ -109,19 +129,37 @@ class Restoring(Session):
             >>> report.restored, counters
             (('counters',), {'seen': 320})
         """
-        self._require_open()
-        self.wait()
-        kinds_of(components)
-        remarks = self._remark()
-        which = self._arrive(which)
-        with selected(self._run, which, strict=strict) as selection:
+        team = self._team
+
+        def begin() -> None:
+            self._require_open()
+            self.wait()
+            kinds_of(components)
+
+        team.agree(begin)
+        remarks = team.first(self._remark)
+        with chosen(
+            self._run,
+            team,
+            lambda: self._choose(which, strict=strict),
+            lambda found: [name for name in components if name in found.manifest.names],
+        ) as selection:
             checkpoint, manifest = selection.checkpoint, selection.manifest
-            missing = _arguments.missing_components(
-                checkpoint.name, manifest, components, allow_missing
-            )
-            present = {name: item for name, item in components.items() if name not in missing}
-            saved = read_components(checkpoint.path, manifest, present)
-            restored = restore_components(saved, present, device=map_location)
+
+            def prepare() -> tuple[List[str], Changes]:
+                missing = _arguments.missing_components(
+                    checkpoint.name, manifest, components, allow_missing
+                )
+                present = {name: item for name, item in components.items() if name not in missing}
+                rank = rank_to_read(manifest, team)
+                saved = read_components(checkpoint.path, manifest, present, rank=rank)
+                apart = left_apart(manifest, team, saved, present, allow_missing)
+                saved = {name: item for name, item in saved.items() if name not in apart}
+                with naming_sizes(manifest, team, present):
+                    return [*missing, *apart], plan_changes(saved, present, device=map_location)
+
+            missing, changes = team.agree(prepare)
+            restored = changes.apply(team)
         self._run.adopt(checkpoint.run_id)
         self._line = Line(checkpoint.run_id, checkpoint.name, checkpoint.step)
         self._previous = (checkpoint.step, checkpoint.epoch)
@@ -130,10 +168,11 @@ class Restoring(Session):
         warnings += [
             f"{name!r} is in the checkpoint and was not restored"
             for name in manifest.names
-            if name not in components
+            if name not in components or name in missing
         ]
         for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
-            _log.warning("%s: %s", checkpoint.name, warning)
+            if team.is_first:
+                _log.warning("%s: %s", checkpoint.name, warning)
         warnings += remarks
         return RestoreReport(
             checkpoint, restored.names, tuple(missing), selection.quarantined, tuple(warnings)
@@ -171,12 +210,13 @@ class Restoring(Session):
             None
         """
         try:
+            everything = self._team.agree(lambda: all_components(state, components))
             return self.restore(
                 "latest",
                 strict=strict,
                 allow_missing=allow_missing,
                 map_location=map_location,
-                **all_components(state, components),
+                **everything,
             )
         except CheckpointNotFoundError:
             return None

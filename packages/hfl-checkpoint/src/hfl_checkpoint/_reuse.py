@@ -128,6 +128,8 @@ class Previous:
 
     def _files(self, component: str) -> List[TensorFile]:
         entry = self._manifest.components.get(component)
+        if entry is not None:
+            entry = entry.of_rank(0)  # the only one that looks
         if entry is None or entry.document is None:
             return []
         document = self._document(component, entry.document)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Callable, List, Literal, Mapping, Tuple
 
 from hfl_checkpoint import _arguments, _cleanup, _endings
 from hfl_checkpoint._arena import Arena
-from hfl_checkpoint._components import capture, components_of
+from hfl_checkpoint._components import capture
 from hfl_checkpoint._find import metrics_of
+from hfl_checkpoint._joint_save import conduct, contribute
 from hfl_checkpoint._lazy import Deferrable
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
-from hfl_checkpoint._policies import SaveContext, SavePolicy, is_urgent, tell
+from hfl_checkpoint._parts_of_ranks import part_of
+from hfl_checkpoint._policies import SaveContext, SavePolicy, tell
 from hfl_checkpoint._provenance import describe_run
+from hfl_checkpoint._ranks import Alone, Team
 from hfl_checkpoint._reuse import Previous
 from hfl_checkpoint._session import Line, Session
 from hfl_checkpoint._snapshot import Snapshot
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
     import os
 
     from hfl_checkpoint._background import BackgroundSaver, PendingCheckpoint
+    from hfl_checkpoint._channel import Channel
     from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan
     from hfl_checkpoint._component_files import Storage
-    from hfl_checkpoint._protocol import TrainingStateLike
     from hfl_checkpoint._retention import KeepPolicy
 
 _log = get_logger(__name__)
@@ -113,20 +116,28 @@ class Saving(Session):
             >>> checkpoints.save(10, metrics={"loss": 0.5}, counters={"seen": 320}).metrics
             {'loss': 0.5}
         """
+        team = self._team
+        facts = {"step": step, "components": tuple(sorted(components))} if team.is_several else {}
+        with self._turn:  # there is one snapshot, so there is one save at a time
+            team.agree(lambda: self._before_save(team, step, components), **facts)
+            with _endings.termination_postponed():
+                draft = team.agree(
+                    lambda: self._draft(team, step, epoch, metrics or {}, reason, components)
+                )
+                run_id = team.first(self._attach)
+                if not team.is_first:
+                    self._line.run_id = run_id
+                    self._run.adopt(run_id)
+                context = SaveContext(step, epoch, *self._previous, metrics or {})
+                tell(self._save_policy, "on_save", context)
+                return self._begin(team, run_id, draft, components)
+
+    def _before_save(self, team: Alone, step: int, components: Mapping[str, Any]) -> None:
+        """Wait for the save before this one, and refuse one that makes no sense."""
         self._require_open()
         _arguments.require_step(step)
-        _arguments.refuse_many_processes()
-        with self._turn:  # there is one snapshot, so there is one save at a time
-            return self._save(step, epoch, metrics or {}, reason, components)
-
-    def _save(
-        self,
-        step: int,
-        epoch: int | None,
-        metrics: Mapping[str, Any],
-        reason: str,
-        components: Mapping[str, Any],
-    ) -> Checkpoint | PendingCheckpoint:
+        if team.is_several:
+            _arguments.require_joint(components, when_busy=self._when_busy)
         if self._when_busy == "coalesce" and self._saver is not None:
             self._saver.raise_error()
         else:
@@ -136,30 +147,38 @@ class Saving(Session):
             self._warn_once(
                 f"{name!r} is to be compressed, and no component is called so: {', '.join(components)}"
             )
-        with _endings.termination_postponed():
-            captured = capture(components)
-            packed = pack_all(captured)
-            previous = self._previous_files()
-            draft = Draft(
-                step=step,
-                epoch=epoch,
-                metrics=as_numbers(metrics, self._warned),
-                reason=reason,
-                parent=None,  # known when its turn comes
-                components=captured,
-                tensors=packed,
-                shards=shard_all(captured, packed, self._storage, previous),
-                metadata=self._describe(),
-                previous=previous,
-            )
-            run_id = self._attach()
-            tell(self._save_policy, "on_save", SaveContext(step, epoch, *self._previous, metrics))
-            if self._saver is None:
-                return self._commit(run_id, draft)
-            return self._begin(self._saver, run_id, draft, components)
+
+    def _draft(
+        self,
+        team: Alone,
+        step: int,
+        epoch: int | None,
+        metrics: Mapping[str, Any],
+        reason: str,
+        components: Mapping[str, Any],
+    ) -> Draft:
+        captured = capture(components, rank=team.rank)
+        packed = pack_all(captured)
+        previous = self._previous_files() if team.is_first else None
+        return Draft(
+            step=step,
+            epoch=epoch,
+            metrics=as_numbers(metrics, self._warned) if team.is_first else {},
+            reason=reason,
+            parent=None,  # known when its turn comes
+            components=captured,
+            tensors=packed,
+            shards=shard_all(captured, packed, self._storage, previous),
+            metadata=self._describe() if team.is_first else None,
+            previous=previous,
+        )
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._saver is not None and self._saver.is_busy
 
     def _wait_my_turn(self, step: int) -> None:
-        is_late = self._saver is not None and self._saver.is_busy
+        is_late = self._is_busy
         begin = time.monotonic()
         self.wait()
         if is_late:
@@ -190,31 +209,60 @@ class Saving(Session):
             )
 
     def _begin(
-        self, saver: BackgroundSaver, run_id: str, draft: Draft, components: Mapping[str, Any]
-    ) -> PendingCheckpoint:
+        self, team: Alone, run_id: str, draft: Draft, components: Mapping[str, Any]
+    ) -> Checkpoint | PendingCheckpoint:
+        saver = self._saver
+        if saver is None:
+            channel = team.caller if isinstance(team, Team) else None
+            return self._conclude(team, channel, run_id, lambda: draft)
+        channel = team.open_writer() if isinstance(team, Team) else None
         arena = self._free_arena(saver, draft.step)
-        deferrable = Deferrable(components if self._is_lazy else {})
+        deferrable = Deferrable(components if self._is_lazy and team.is_first else {})
         snapshot = Snapshot.take(arena, draft.changeable, deferrable)
         if saver.is_busy:
             # The thread that would copy is writing, and the next optimizer step must not wait for that.
             threading.Thread(target=snapshot.copy_beside, name="hfl-snapshot").start()
 
+        def finish() -> Draft:
+            try:
+                snapshot.finish()
+            except SnapshotChangedError:
+                # Once is enough to know that this program is not made for it.
+                self._is_lazy = False
+                raise
+            return draft.with_copies(snapshot.packed)
+
         def write() -> Checkpoint:
             if self._waiting is not None and self._waiting[0] is snapshot:
                 self._waiting = None
             try:
-                try:
-                    snapshot.finish()
-                except SnapshotChangedError:
-                    # Once is enough to know that this program is not made for it.
-                    self._is_lazy = False
-                    raise
-                return self._commit(run_id, draft.with_copies(snapshot.packed))
+                return self._conclude(team, channel, run_id, finish)
             finally:
                 self._arenas.append(arena)
 
         self._waiting = (snapshot, arena)
         return saver.start(draft.step, write)
+
+    def _conclude(
+        self, team: Alone, channel: Channel | None, run_id: str, finish: Callable[[], Draft]
+    ) -> Checkpoint:
+        """Write and commit; with several processes, jointly."""
+        if channel is None:
+            return self._commit(run_id, finish())
+        if team.is_first:
+            return conduct(
+                channel,
+                finish,
+                lambda draft, parts, ready: self._commit(
+                    run_id, dataclasses.replace(draft, parts=parts, before_commit=ready)
+                ),
+            )
+        began = time.monotonic()
+        there = contribute(channel, team.rank, lambda: part_of(finish()))
+        checkpoint = dataclasses.replace(there, path=self._run.path / there.name)
+        self._line = Line(run_id, checkpoint.name, checkpoint.step)
+        tell(self._save_policy, "on_commit", time.monotonic() - began)
+        return checkpoint
 
     def _free_arena(self, saver: BackgroundSaver, newer: int) -> Arena:
         """Memory for a snapshot; a save that waits for its turn gives up its own."""
@@ -234,63 +282,6 @@ class Saving(Session):
     def _release(self) -> None:
         for arena in self._arenas:
             arena.release()
-
-    def step(
-        self, state: TrainingStateLike, /, **metrics: Any
-    ) -> Checkpoint | PendingCheckpoint | None:
-        """Tell the manager that a step was taken; it saves when its policy says so.
-
-        Args:
-            state: The training state, after the step.
-            **metrics: What was measured; recorded when this step is saved.
-
-        Returns:
-            What `save` returns, or None when nothing was due.
-
-        Raises:
-            HflError: As for `save`.
-        """
-        self._require_open()
-        _arguments.require_state(state, "step")
-        _endings.give_back_termination()
-        self._raise_error()
-        previous, self._previous = self._previous, (state.step, state.epoch)
-        if self._save_policy is None:
-            self._warn_once(
-                "step() saves nothing, since no save= was given; call save(), or pass EverySteps(500)"
-            )
-            return None
-        context = SaveContext(state.step, state.epoch, *previous, metrics)
-        reason = self._save_policy.should_save(context) or self._owed
-        if reason is None or state.step == self._line.step:
-            return None
-        is_busy = self._saver is not None and self._saver.is_busy
-        if self._when_busy == "skip" and is_busy and not is_urgent(reason):
-            if self._owed is None:
-                self._skip(state.step, "an earlier save is still being written")
-            self._owed = reason  # the next step makes up for it
-            return None
-        saved = self.save(
-            state.step, epoch=state.epoch, metrics=metrics, reason=reason, **components_of(state)
-        )
-        self._owed = None
-        if is_urgent(reason):
-            self.wait()
-        return saved
-
-    def _raise_error(self) -> None:
-        """Raise what went wrong with a save, unless this step can make up for it."""
-        if self._saver is None:
-            return
-        try:
-            self._saver.raise_error()
-        except SnapshotChangedError as error:
-            _log.warning(
-                "%s From here on everything is copied before the training goes on, and the save is "
-                "made up for now.",
-                error,
-            )
-            self._owed = "interval"
 
     def clean(self, dry_run: bool = True) -> CleanupPlan:
         """Delete what the policy does not keep.
@@ -347,7 +338,7 @@ class Saving(Session):
             )
 
     def _after_restore(self) -> None:
-        checkpoints = self.checkpoints()
+        checkpoints = self._team.first(self.checkpoints)
         self._seen = checkpoints[-1].sequence if checkpoints else None
         tell(self._save_policy, "on_restore", checkpoints)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, List
 from hfl_checkpoint import _endings
 from hfl_checkpoint._background import BackgroundSaver
 from hfl_checkpoint._catalog import Catalog
+from hfl_checkpoint._ranks import Alone, team_of
 from hfl_core import ConfigError, get_logger
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ class Session(Catalog):
         self._is_closed = False
         self._process = os.getpid()
         self._turn = threading.RLock()
+        self._known_team = Alone()
+
+    @property
+    def _team(self) -> Alone:
+        """The processes that train together now: they may have come together after this was made."""
+        self._known_team = team_of(self._known_team)
+        return self._known_team
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the save under way.

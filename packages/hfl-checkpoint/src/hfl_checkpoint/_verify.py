@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Literal, Mapping, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Literal, Mapping, Sequence, Tuple
 
 from hfl_checkpoint._checkpoint import Problem, VerifyReport
-from hfl_checkpoint._manifest import MANIFEST, FileEntry, read_manifest
+from hfl_checkpoint._manifest import MANIFEST, FileEntry, rank_of, read_manifest
 from hfl_checkpoint.errors import CheckpointDamagedError
 from hfl_core import ConfigError, digest_file, new_digest, translated_os_errors
 
@@ -17,6 +20,9 @@ Level = Literal["quick", "full"]
 
 # https://github.com/huggingface/safetensors#format: readers refuse larger headers.
 _MAX_HEADER_BYTES = 100_000_000
+
+_THREADS = 4
+_WORTH_THREADS_BYTES = 16 << 20
 
 # What a file says that is not there, or whose disk fails. Missing rights, say, are no damage.
 _DAMAGE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO}
@@ -57,6 +63,18 @@ def require_intact(directory: Path) -> None:
         raise CheckpointDamagedError(directory.name, [str(item) for item in report.problems])
 
 
+def require_files(directory: Path, entries: Iterable[FileEntry]) -> None:
+    """Verify some files of a checkpoint in full.
+
+    Raises:
+        CheckpointDamagedError: One is damaged.
+    """
+    with translated_os_errors(f"read checkpoint {directory.name!r}"):
+        problems = [item for entry in entries for item in _check(directory, entry, "full")]
+    if problems:
+        raise CheckpointDamagedError(directory.name, [str(item) for item in problems])
+
+
 def _verify(directory: Path, level: Level) -> VerifyReport:
     try:
         manifest = read_manifest(directory)
@@ -66,10 +84,18 @@ def _verify(directory: Path, level: Level) -> VerifyReport:
     except CheckpointDamagedError as error:
         damage = tuple(Problem(MANIFEST, None, _about(text)) for text in error.problems)
         return VerifyReport(directory.name, level, damage)
-    problems: List[Problem] = []
-    for entry in manifest.files:
-        problems.extend(_check(directory, entry, level))
-    return VerifyReport(directory.name, level, tuple(problems))
+    return VerifyReport(directory.name, level, tuple(_check_all(directory, manifest.files, level)))
+
+
+def _check_all(directory: Path, files: Sequence[FileEntry], level: Level) -> List[Problem]:
+    def check(entry: FileEntry) -> List[Problem]:
+        return _check(directory, entry, level)
+
+    if level == "full" and sum(entry.size for entry in files) > _WORTH_THREADS_BYTES:
+        pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
+        with contextlib.suppress(RuntimeError), pool:  # an interpreter that ends starts no threads
+            return [problem for found in pool.map(check, files) for problem in found]
+    return [problem for entry in files for problem in check(entry)]
 
 
 def _about(text: str) -> str:
@@ -144,7 +170,8 @@ def _recorded(directory: Path, file: str) -> Iterator[Tuple[str, int, int, str]]
 
 
 def _document(directory: Path, file: str) -> Mapping[str, Any]:
-    for component in read_manifest(directory).components.values():
+    for entry in read_manifest(directory).components.values():
+        component = entry.of_rank(max(0, rank_of(file, entry.kind)))
         if file in component.files and component.document is not None:
             document: Dict[str, Any] = json.loads((directory / component.document).read_bytes())
             return document

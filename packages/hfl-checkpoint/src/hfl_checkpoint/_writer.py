@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Set, Tuple
 
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._cleanup import sweep
@@ -29,6 +29,7 @@ from hfl_core import get_logger, require_free_space, translated_os_errors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hfl_checkpoint._parts_of_ranks import Part
     from hfl_core import Files
 
 # What JSON files, manifest and directories may take beside the tensors.
@@ -52,6 +53,8 @@ class Draft:
         shards: Component to the files that they go into.
         metadata: The content of ``metadata.json``, or None.
         previous: The checkpoint before, as a source of unchanged files, or None.
+        parts: What other processes add to the components of which each has its own.
+        before_commit: Called when all files are written, and the manifest is not.
     """
 
     step: int
@@ -64,6 +67,8 @@ class Draft:
     shards: Mapping[str, Sequence[Shard]]
     metadata: str | None
     previous: Previous | None = None
+    parts: Sequence[Part] = ()
+    before_commit: Callable[[], None] | None = None
 
     @property
     def changeable(self) -> Dict[str, Packed]:
@@ -88,7 +93,7 @@ class Draft:
             byte_size(tensor)
             for packed in self.changeable.values()
             for tensor in packed.stored.values()
-        )
+        ) + sum(part.size for part in self.parts)
 
     def with_copies(self, copies: Mapping[str, Packed]) -> Draft:
         """The same draft with copies instead of live tensors, where there are copies."""
@@ -140,6 +145,8 @@ def write_checkpoint(run: RunDirectory, run_id: str, naming: Naming, draft: Draf
         _require_room(run, draft)
         with staged(run, f"step-{draft.step}") as stage:
             entries, components = _write_files(run.files, stage, draft)
+            if draft.before_commit is not None:
+                draft.before_commit()
             with run.lock():
                 sequence = run.next_sequence(run_id)
                 wanted = naming.render(
@@ -183,6 +190,8 @@ def _write_files(
                 files, stage, item, draft.tensors[item.name], shards, previous=draft.previous
             )
         )
+        for part in draft.parts:
+            own.extend(part.write(files, stage, item.name))
         entries.extend(own)
         components[item.name] = ComponentEntry(
             item.kind,
@@ -220,7 +229,7 @@ def _manifest(
         epoch=draft.epoch,
         created_at=datetime.datetime.now(datetime.timezone.utc),
         parent=draft.parent,
-        world_size=1,
+        world_size=1 + len(draft.parts),
         metrics=draft.metrics,
         reason=draft.reason,
         components=components,

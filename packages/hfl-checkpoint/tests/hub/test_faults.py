@@ -66,6 +66,19 @@ def test_another_process_recognises_a_commit_whose_answer_never_came(
     assert publications(remote) == ["Publish step-00000001"]
 
 
+def test_the_end_of_a_run_does_not_wait_for_a_network_that_was_switched_off(
+    name, run_path, live, queue, monkeypatch
+) -> None:
+    monkeypatch.setenv("HFL_OFFLINE", "1")
+    manager = CheckpointManager(run_path, hub=name, hub_wait=3600)
+    manager.save(1, **live(1).components)
+    closing = threading.Thread(target=manager.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
+    assert pending(queue()) == ["step-00000001"]
+
+
 def test_a_gateway_that_fails_now_and_then_is_no_trouble(hub, train, remote) -> None:
     hub.faults.answer(502, times=None, probability=0.2, seed=5)
     train(1, 2, hub_wait=60)

@@ -31,6 +31,19 @@ HOMES = {
     "status": "huggingface-lifecycle",
 }
 
+# Short names for what is done most, and the flat names of scripts that were written for them.
+ALIASES = {
+    "clean": ("checkpoint", "clean"),
+    "compare": ("checkpoint", "compare"),
+    "dataset-list": ("dataset", "list"),
+    "dataset-upload": ("dataset", "upload"),
+    "download": ("checkpoint", "download"),
+    "list": ("checkpoint", "list"),
+    "repo-create": ("repo", "create"),
+    "repo-list": ("repo", "list"),
+    "upload": ("checkpoint", "upload"),
+}
+
 _LOG = get_logger(__name__)
 
 

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 import click
 
-from hfl_cli._plugins import HOMES, Plugin, PluginError, installed_plugins
-from hfl_core import HflError, MissingExtraError
+from hfl_cli._plugins import ALIASES, HOMES, Plugin, PluginError, installed_plugins
+from hfl_core import ConfigError, HflError, MissingExtraError
 from hfl_core.cli import main_for
 
 __all__ = ["hfl", "main"]
@@ -50,6 +50,8 @@ class ComposedGroup(click.Group):
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        if cmd_name in ALIASES and cmd_name not in self.plugins:
+            return self._alias(ctx, *ALIASES[cmd_name])
         if cmd_name in self.plugins:
             try:
                 return self.plugins[cmd_name].load()
@@ -59,6 +61,10 @@ class ComposedGroup(click.Group):
             missing = MissingExtraError(f"the command '{cmd_name}'", extra=HOMES[cmd_name])
             return UnavailableCommand(cmd_name, missing, "not installed")
         return None
+
+    def _alias(self, ctx: click.Context, group: str, name: str) -> click.Command | None:
+        command = self.get_command(ctx, group)
+        return command.get_command(ctx, name) if isinstance(command, click.Group) else command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Describe the commands in the help; one that is broken breaks nothing but itself."""
@@ -76,7 +82,7 @@ class ComposedGroup(click.Group):
             if found:
                 with formatter.section(title):
                     formatter.write_dl(found)
-        if not rows and not broken:
+        if not self.plugins:
             formatter.write_paragraph()
             formatter.write_text(
                 "No commands are installed. Try: pip install huggingface-lifecycle"
@@ -86,6 +92,25 @@ class ComposedGroup(click.Group):
 @click.command(cls=ComposedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def hfl() -> None:
     """Save, find, prove and publish what a training run produces."""
+
+
+@hfl.command(short_help="Print the script that completes commands in a shell.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that makes SHELL complete commands and options.
+
+    \b
+    Examples:
+      eval "$(hfl completion bash)"
+      hfl completion zsh >> ~/.zshrc
+      hfl completion fish > ~/.config/fish/completions/hfl.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise ConfigError(f"This version of click has no completion for {shell}.")
+    click.echo(kind(hfl, {}, "hfl", "_HFL_COMPLETE").source())
 
 
 main = main_for(hfl)

@@ -43,6 +43,12 @@ _WEBHOOK = re.compile(
     r"(?i)(https://(?:hooks\.slack\.com/(?:services|workflows|triggers)"
     r"|(?:discord|discordapp)\.com/api/webhooks))/[^\s\"'<>]+"
 )
+# The same in the form that apprise reads.
+_NOTIFY_URL = re.compile(
+    r"(?i)(?<![A-Za-z0-9+.-])((?:slack|discord|tgram|msteams|workflows?|gchat|googlechat|mmosts?|rockets?"
+    r"|matrixs?|zulip|webex|wxteams|guilded|mailgun|sendgrid|twilio|pover|pbul|pagerduty|opsgenie|victorops"
+    r"|gotifys?|ntfys?|ifttt|feishu|lark|dingtalk|wecombot|simplepush)://)[^\s\"'<>]+"
+)
 _URL_PASSWORD = re.compile(
     r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/@:\"']*:[^\s/\"']*@"
 )
@@ -125,6 +131,7 @@ def redact(text: str) -> str:
     """
     text = _PRIVATE_KEY.sub(MASK, text)
     text = _WEBHOOK.sub(rf"\1/{MASK}", text)
+    text = _NOTIFY_URL.sub(rf"\1{MASK}", text)
     text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
     text = _URL_USER.sub(rf"\1{MASK}@", text)
     text = _URL_QUERY.sub(rf"\1{MASK}", text)

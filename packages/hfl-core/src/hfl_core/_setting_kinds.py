@@ -77,9 +77,20 @@ def _flag_from_text(text: str) -> bool | None:
     return _FLAGS.get(text.strip().lower())
 
 
+def _progress(value: Any) -> bool | str:
+    if isinstance(value, str) and value.lower() == "lines":
+        return "lines"
+    return _flag(value)
+
+
+def _progress_from_text(text: str) -> bool | str | None:
+    return "lines" if text.strip().lower() == "lines" else _flag_from_text(text)
+
+
 TEXT = Kind("a text", _text)
 URL = Kind("an address that starts with https:// or http://", _url)
 FOLDER = Kind("a path", _folder)
 FLAG = Kind("true or false", _flag, _flag_from_text)
 COUNT = Kind("a whole number of 1 or more", _count, int)
 SECONDS = Kind("a number of seconds above 0", _seconds, float)
+PROGRESS = Kind("true or false, or lines", _progress, _progress_from_text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Iterable, Literal, Mapping
 
-from hfl_core._setting_kinds import COUNT, FLAG, FOLDER, SECONDS, TEXT, URL, Kind, one_of
+from hfl_core._setting_kinds import COUNT, FLAG, FOLDER, PROGRESS, SECONDS, TEXT, URL, Kind, one_of
 from hfl_core.errors import ConfigError
 
 ENV_PREFIX = "HFL_"
@@ -73,8 +73,12 @@ class Settings:
             one_of("critical", "error", "warning", "info", "debug"),
         ),
     )
-    progress: bool = field(
-        default=True, metadata=_about("Whether progress bars are drawn on a terminal.", FLAG)
+    progress: bool | Literal["lines"] = field(
+        default=True,
+        metadata=_about(
+            "Whether progress is shown: bars on a terminal, lines in CI; 'lines' for every log.",
+            PROGRESS,
+        ),
     )
     color: Color = field(
         default="auto",
@@ -100,7 +104,7 @@ class Settings:
             "Which checkpoints are kept where a program does not say, such as last:3.", TEXT
         ),
     )
-    _sources: Mapping[str, str] = field(
+    _sources: Mapping[str, tuple[str, ...]] = field(
         default_factory=lambda: MappingProxyType({}), repr=False, compare=False
     )
 
@@ -126,10 +130,52 @@ class Settings:
             >>> Settings(timeout=5).source("timeout")
             'argument'
         """
+        return self.sources(name)[0]
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """List every place that sets a setting, the one whose value holds first.
+
+        Args:
+            name: A setting's name.
+
+        Returns:
+            As `source` names them; ``("default",)`` if nothing sets it.
+
+        Raises:
+            ConfigError: If there is no such setting.
+
+        Example:
+            >>> Settings().sources("timeout")
+            ('default',)
+        """
         if name not in _rows():
             raise unknown_key(name, where="the settings")
         default = _rows()[name].default
-        return self._sources.get(name, "default" if getattr(self, name) == default else "argument")
+        said = "default" if getattr(self, name) == default else "argument"
+        return self._sources.get(name, (said,))
+
+    @staticmethod
+    def parse(name: str, text: str, *, where: str = "the arguments") -> Any:
+        """Read a setting's value from a text, as it would stand in the environment.
+
+        Args:
+            name: A setting's name.
+            text: The text.
+            where: Where it was given, for the error.
+
+        Returns:
+            The value in its type.
+
+        Raises:
+            ConfigError: If there is no such setting, or the text is not what it takes.
+
+        Example:
+            >>> Settings.parse("timeout", "5")
+            5.0
+        """
+        if name not in _rows():
+            raise unknown_key(name, where=where)
+        return check_value(name, text, where=where, is_text=True)
 
     @staticmethod
     def fields() -> tuple[SettingField, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Iterator, Mapping
 
-from hfl_core._settings import Settings, check_value, unknown_key
-from hfl_core.errors import ConfigError, MissingExtraError, NotFoundError
+from hfl_core._extras import import_extra
+from hfl_core._settings import ENV_PREFIX, Settings, check_value, unknown_key
+from hfl_core.errors import ConfigError, NotFoundError
 
 PROJECT_FILE = "hfl.toml"
 
@@ -51,7 +53,7 @@ def load_settings(
     environment = os.environ if environ is None else environ
     start = Path.cwd() if directory is None else Path(directory).expanduser().absolute()
     values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    sources: dict[str, tuple[str, ...]] = {}
     project = find_project_file(start)
     beside = start if project is None else project.parent
     # From the weakest to the strongest: what comes later overwrites.
@@ -63,14 +65,51 @@ def load_settings(
         _argument_layer(arguments),
     ):
         for name, (value, source) in layer.items():
-            values[name], sources[name] = value, source
+            values[name], sources[name] = value, (source, *sources.get(name, ()))
     if "cache_dir" not in values:
         values["cache_dir"] = user_cache_dir(environment)
-    complete = {row.name: sources.get(row.name, "default") for row in Settings.fields()}
+    complete = {row.name: sources.get(row.name, ("default",)) for row in Settings.fields()}
     return Settings(**values, _sources=MappingProxyType(complete))
 
 
 _Layer = Mapping[str, "tuple[Any, str]"]
+
+
+@dataclass(frozen=True)
+class SettingsFiles:
+    """The files that settings are read from.
+
+    Attributes:
+        user: The user's `config.toml`, whether it exists or not.
+        project: The nearest `hfl.toml`, or None if there is none.
+        env: The `.env` file beside it or in the directory, or None if there is none.
+    """
+
+    user: Path
+    project: Path | None
+    env: Path | None
+
+
+def settings_files(
+    directory: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+) -> SettingsFiles:
+    """Find the files that `load_settings` reads.
+
+    Args:
+        directory: Where the search for `hfl.toml` starts; the working directory if None.
+        environ: The environment; `os.environ` if None.
+
+    Returns:
+        Their paths.
+
+    Example:
+        >>> settings_files(environ={"XDG_CONFIG_HOME": "/etc"}).user.as_posix()
+        '/etc/hfl/config.toml'
+    """
+    start = Path.cwd() if directory is None else Path(directory).expanduser().absolute()
+    project = find_project_file(start)
+    env = (start if project is None else project.parent) / ".env"
+    return SettingsFiles(user_config_file(environ), project, env if env.is_file() else None)
 
 
 def find_project_file(directory: Path) -> Path | None:
@@ -183,14 +222,26 @@ def _dotenv_layer(asked_for: str | os.PathLike[str] | None, folder: Path) -> _La
         if asked_for is None:
             return {}
         raise NotFoundError(f"There is no file '{path}'.", hint="Check env_file.")
-    try:
-        from dotenv import dotenv_values
-    except ImportError as error:
-        if asked_for is None:
-            return {}
-        raise MissingExtraError("reading an .env file", extra="hfl-core[dotenv]") from error
-    content = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    if asked_for is None and not _sets_something(path):
+        return {}  # it is about something else, so nobody misses what would read it
+    dotenv = import_extra(
+        "dotenv",
+        feature="reading an .env file",
+        extra="hfl-core[dotenv]",
+        required=asked_for is not None,
+    )
+    if dotenv is None:
+        return {}
+    found = dotenv.dotenv_values(path)
+    content = {name: value for name, value in found.items() if value is not None}
     return _variables_layer(content, lambda variable: f"{variable} in '{path}'")
+
+
+def _sets_something(path: Path) -> bool:
+    try:
+        return ENV_PREFIX.encode() in path.read_bytes()
+    except OSError:
+        return False
 
 
 def _environment_layer(environ: Mapping[str, str]) -> _Layer:

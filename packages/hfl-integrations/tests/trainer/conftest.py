@@ -10,6 +10,8 @@ from typing import Any, Callable, Dict, Iterator, Mapping
 
 import pytest
 
+from hfl_localhub import LocalHub
+
 Run = Callable[..., Dict[str, Any]]
 
 
@@ -49,8 +51,8 @@ class Zygote:
         """What trains below a folder: ``run("text", directory="run", args={...}, resume=True)``."""
 
         def train(
-            kind: str = "text", *, expect: int = 0, fails: bool = False, **wanted: Any
-        ) -> Dict[str, Any]:
+            kind: str = "text", *, expect: Any = 0, fails: bool = False, **wanted: Any
+        ) -> Any:
             self._log.open("w").close()
             wanted.setdefault("output", "out")
             for name in ("directory", "output"):
@@ -59,6 +61,13 @@ class Zygote:
             self._process.stdin.write(json.dumps({"kind": kind, **wanted}) + "\n")
             self._process.stdin.flush()
             answer = json.loads(self._process.stdout.readline())
+            if "ranks" in answer:
+                tail = self._log.read_text()[-4000:]
+                ends = [item["signal"] or item["code"] for item in answer["ranks"]]
+                assert ends == ([expect] * len(ends) if isinstance(expect, int) else expect), tail
+                reports = [item["report"] for item in answer["ranks"]]
+                assert fails or not any(item and item["error"] for item in reports), reports
+                return reports
             report, tail = answer["report"], self._log.read_text()[-2000:]
             assert (answer["signal"] or answer["code"]) == expect, (report, tail)
             assert fails or report is None or report["error"] is None, (report, tail)
@@ -68,15 +77,22 @@ class Zygote:
 
 
 @pytest.fixture(scope="session")
-def zygote(tmp_path_factory) -> Iterator[Zygote]:
-    with contextlib.closing(Zygote(tmp_path_factory.mktemp("home"), {})) as process:
-        yield process
+def hub(tmp_path_factory) -> Iterator[LocalHub]:
+    with LocalHub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def new_zygote(tmp_path_factory) -> Callable[[Mapping[str, str]], Zygote]:
-    """Another one, whose environment is set before it imports anything."""
-    return lambda environment: Zygote(tmp_path_factory.mktemp("home"), environment)
+def token(hub) -> str:
+    return hub.create_user("ann")
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory, hub, token) -> Iterator[Zygote]:
+    # One for all tests: it takes longer to import everything than to run a test.
+    home = tmp_path_factory.mktemp("home")
+    with contextlib.closing(Zygote(home, hub.settings(token))) as process:
+        yield process
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ import transformers
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
 import hfl_checkpoint
+import hfl_metadata
 from hfl_core import HflError
+from hfl_integrations._trainer import _compat
 from hfl_integrations.transformers import LifecycleCallback, export_for_trainer
 
 
@@ -36,13 +38,28 @@ class Signals(TrainerCallback):
     def on_step_end(self, args, state, control, **_) -> None:
         self.steps += 1
         at = self.wanted.get("signal_at")
-        if at and at[0] == state.global_step:
+        rank = int(os.environ.get("RANK", "0"))
+        if at and at[0] == state.global_step and rank in (at[2:] or [rank]):
             if self.manager is not None:
                 self.manager.wait()
-            os.kill(os.getpid(), getattr(signal, at[1]))
+            number = getattr(signal, at[1])
+            if self.wanted.get("to_group"):
+                _send_to_group(number)
+            else:
+                os.kill(os.getpid(), number)
 
     def on_save(self, args, state, control, **_) -> None:
         self.saves.append(state.global_step)
+
+
+def _send_to_group(number: int) -> None:
+    """As a scheduler or a terminal does: to all, from somebody who is no parent of the workers."""
+    sender = os.fork()
+    if sender == 0:
+        signal.signal(number, signal.SIG_DFL)
+        os.killpg(os.getpgrp(), number)
+        os._exit(0)
+    os.waitpid(sender, 0)
 
 
 class Counter(TrainerCallback):
@@ -92,6 +109,15 @@ def _translator():
     return transformers.T5ForConditionalGeneration(config)
 
 
+def _classifier():
+    # MiniLM's architecture, and nearly nothing of its size.
+    config = transformers.BertConfig(
+        vocab_size=32, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=16, num_labels=3,
+    )  # fmt: skip
+    return transformers.BertForSequenceClassification(config)
+
+
 def _texts(count: int) -> list:
     drawn = torch.randint(1, 32, (count, 6), generator=torch.Generator().manual_seed(3))
     return [{"input_ids": row, "labels": row} for row in drawn]
@@ -107,12 +133,57 @@ def _images(count: int) -> list:
     ]
 
 
+def _sentences(count: int) -> list:
+    dice = torch.Generator().manual_seed(4)
+    lengths = torch.randint(2, 9, (count,), generator=dice).tolist()
+    return [
+        {
+            "input_ids": torch.randint(1, 32, (length,), generator=dice).tolist(),
+            "labels": length % 3,
+        }
+        for length in lengths
+    ]
+
+
+def _padded(rows: list) -> dict:
+    longest = max(len(row["input_ids"]) for row in rows)
+    padded = [row["input_ids"] + [0] * (longest - len(row["input_ids"])) for row in rows]
+    ids = torch.tensor(padded)
+    labels = torch.tensor([row["labels"] for row in rows])
+    return {"input_ids": ids, "attention_mask": (ids > 0).long(), "labels": labels}
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """Rows one after the other, the same each time."""
+
+    def __init__(self, rows: list) -> None:
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def _stream(count: int) -> Stream:
+    return Stream(_texts(count))
+
+
 KINDS = {
+    "classifier": (_classifier, _sentences),
+    "stream": (_language_model, _stream),
     "text": (_language_model, _texts),
     "adapter": (_adapted, _texts),
     "digits": (_digits_model, _images),
     "translation": (_translator, _texts),
 }
+
+
+def import_all() -> None:
+    """Import what runs import, so that their children need not."""
+    for make_model, _ in KINDS.values():
+        make_model()
+    for module in (hfl_checkpoint, hfl_metadata):
+        for name in module.__all__:
+            getattr(module, name)
 
 
 def _arguments(wanted: dict):
@@ -127,6 +198,7 @@ def _arguments(wanted: dict):
         "disable_tqdm": True,
         "use_cpu": True,
         "seed": 5,
+        **({"ddp_backend": "gloo"} if "RANK" in os.environ else {}),
         **wanted.get("args", {}),
     }
     if wanted["kind"] == "translation":
@@ -153,10 +225,33 @@ def run(wanted: dict) -> dict:
     error = None
     report: dict = {}
     try:
-        _train(wanted, report)
+        OTHERS.get(wanted["kind"], _train)(wanted, report)
     except (HflError, KeyError, ValueError, OSError) as caught:
-        error = {"type": type(caught).__name__, "text": str(caught)}
+        error = {
+            "type": type(caught).__name__,
+            "text": str(caught),
+            "hint": getattr(caught, "hint", None),
+        }
     return {**report, "error": error, "messages": messages.texts}
+
+
+def _save_without_trainer(wanted: dict, _: dict) -> None:
+    with hfl_checkpoint.CheckpointManager(wanted["directory"]) as manager:
+        manager.save(3, counters={"seen": 1})
+
+
+def _versions(wanted: dict, report: dict) -> None:
+    report["refused"] = {}
+    for version in wanted["versions"]:
+        try:
+            _compat.require_supported(version)
+        except HflError as error:
+            report["refused"][version] = [type(error).__name__, str(error)]
+    report["carries_gradients"] = _compat.carries_gradients_over_epochs()
+    report["corrects_epochs"] = _compat.can_correct_epochs()
+
+
+OTHERS = {"no trainer": _save_without_trainer, "versions": _versions}
 
 
 def _train(wanted: dict, report: dict) -> None:
@@ -164,6 +259,8 @@ def _train(wanted: dict, report: dict) -> None:
     transformers.set_seed(1)
     model = make_model()
     args = _arguments(wanted)
+    if wanted.get("to_group"):
+        os.setsid()
     callback = _callback(wanted)
     counter = Counter()
     signals = Signals(wanted, callback.manager if callback else None)
@@ -179,6 +276,7 @@ def _train(wanted: dict, report: dict) -> None:
         args=args,
         train_dataset=rows,
         eval_dataset=rows[:8] if args.eval_strategy != "no" else None,
+        data_collator=_padded if wanted["kind"] == "classifier" else None,
         callbacks=callbacks,
     )
     out = trainer.train(resume_from_checkpoint=wanted.get("resume"))

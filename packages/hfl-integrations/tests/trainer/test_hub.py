@@ -2,35 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from typing import Any, Iterator
-
-import pytest
-
-from hfl_localhub import LocalHub
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory) -> Iterator[LocalHub]:
-    with LocalHub(tmp_path_factory.mktemp("hub")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def token(hub) -> str:
-    return hub.create_user("ann")
-
-
-@pytest.fixture(scope="module")
-def connected(hub, token, new_zygote) -> Iterator[Any]:
-    with contextlib.closing(new_zygote(hub.settings(token))) as process:
-        yield process
-
-
-@pytest.fixture
-def run(connected, tmp_path) -> Any:
-    return connected.runner(tmp_path)
 
 
 def test_a_run_goes_on_from_the_hub_on_an_empty_machine(run, tmp_path) -> None:

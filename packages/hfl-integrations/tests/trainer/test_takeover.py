@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import transformers
 
-IS_NEW = int(transformers.__version__.split(".")[0]) >= 5
+IS_NEW = int(version("transformers").split(".")[0]) >= 5
 EVALUATED = {"eval_strategy": "steps", "eval_steps": 2, "metric_for_best_model": "eval_loss"}
 UNSTEADY = {"learning_rate": 0.5, "lr_scheduler_type": "constant"}  # some evaluations are worse
 
@@ -239,3 +239,15 @@ def test_a_path_a_name_and_the_best_can_be_gone_on_from(run, tmp_path) -> None:
     assert named["steps"] == 2
     best = run(directory="run", args=args, options=options, resume="best:eval_loss")
     assert best["step"] == 8
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_workers_outlive_a_signal_to_the_whole_group_so_that_the_step_is_saved(run, name) -> None:
+    report = run(
+        directory="run",
+        args={"dataloader_num_workers": 2},
+        options={"save": f"EverySteps(100) | OnSignal('{name}')"},
+        signal_at=(4, name),
+        to_group=True,
+    )
+    assert [(item["step"], item["reason"]) for item in report["checkpoints"]] == [(4, "preemption")]

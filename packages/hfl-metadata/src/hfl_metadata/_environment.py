@@ -1,57 +1,51 @@
-"""The software: interpreter, installed distributions, operating system, command line."""
+"""The software: interpreter, operating system, command line."""
 
 from __future__ import annotations
 
-import importlib.metadata
+import os
 import platform
-import re
 import sys
+from pathlib import Path
 
+from hfl_metadata._container import read_container, read_distribution
+from hfl_metadata._facts import PlatformInfo, PythonInfo
 from hfl_metadata._privacy import private_command, private_text
-from hfl_metadata._record import PlatformInfo, PythonInfo
 
 
 def read_python() -> PythonInfo:
     """Describe the interpreter.
 
     Returns:
-        Version, implementation and path.
+        Version, implementation, path, and the kind of environment.
     """
     return PythonInfo(
         version=platform.python_version(),
         implementation=platform.python_implementation(),
-        executable=private_text(sys.executable or ""),
+        executable=private_text(os.fsdecode(sys.executable or "")),
+        environment=_environment(),
     )
 
 
-def read_packages() -> dict[str, str]:
-    """List the installed distributions.
-
-    Returns:
-        Normalised name (PEP 503) to version, sorted. Of two with the same name the first on
-        ``sys.path`` counts, as it does for an import.
-    """
-    found: dict[str, str] = {}
-    for distribution in importlib.metadata.distributions():
-        metadata = distribution.metadata
-        # A half-removed distribution has a directory and no METADATA in it.
-        name, version = (metadata["Name"], metadata["Version"]) if metadata else (None, None)
-        if name and version:
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), str(version))
-    return dict(sorted(found.items()))
+def _environment() -> str:
+    if sys.prefix != sys.base_prefix:
+        return "venv"
+    return "conda" if Path(sys.prefix, "conda-meta").is_dir() else "system"
 
 
 def read_platform() -> PlatformInfo:
     """Describe the operating system.
 
     Returns:
-        System, release, machine and a line for people. The name of the host is left out.
+        System, release, machine, a line for people, distribution and container. The name of the
+        host is left out.
     """
     return PlatformInfo(
         system=platform.system(),
         release=platform.release(),
         machine=platform.machine(),
         description=platform.platform(),
+        distribution=read_distribution(),
+        container=read_container(),
     )
 
 

@@ -2,88 +2,154 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import dataclasses
+import re
 from pathlib import Path
+from typing import Callable, List, NamedTuple, Tuple
 
-from hfl_metadata._privacy import without_credentials
-from hfl_metadata._record import GitInfo
+from hfl_metadata._facts import GitInfo
+from hfl_metadata._git_ask import Git, GitError
+from hfl_metadata._git_diff import read_difference
+from hfl_metadata._git_submodules import read_submodules
+from hfl_metadata._privacy import private_text, without_credentials
 
 TIMEOUT = 2.0
 """Seconds that all questions together may take. A cold network file system needs some."""
 
-# Optional locks would let a read-only question race with the user's own git; a file-system
-# monitor is a program that the repository's configuration names, and asking must run none.
-_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
-_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+# What git leaves in its directory while something is under way, and what that is called.
+_OPERATIONS = (
+    ("rebase-merge", "rebase"),
+    ("rebase-apply", "rebase"),
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+    ("BISECT_LOG", "bisect"),
+)
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def read_git(directory: Path, *, timeout: float = TIMEOUT) -> GitInfo:
+class _Place(NamedTuple):
+    root: Path
+    directory: Path
+    """Git's own, of this worktree."""
+    is_linked: bool
+    commit: str | None
+
+
+def read_git(
+    directory: Path, *, patch: bool = False, timeout: float = TIMEOUT
+) -> Tuple[GitInfo, Path | None]:
     """Describe the repository that holds a directory.
 
     Args:
         directory: Any directory inside the working tree.
+        patch: Record the difference between the commit and the tracked files, too.
         timeout: Seconds after which git is stopped.
 
     Returns:
-        The facts; all None, with the `problem`, where there is no answer.
+        The facts, None, with the `problem`, where there is no answer; and the root of the working
+        tree, for this process alone.
     """
-    # One question answers commit, branch and cleanliness, consistently. Untracked files are not
-    # counted: a run's own output would make every tree dirty, and listing them can be slow.
-    status, problem = _ask(
-        directory, "status", "--porcelain=v2", "--branch", "--untracked-files=no", timeout=timeout
+    git = Git(directory, timeout)
+    try:
+        place = _place(git)
+    except GitError as error:
+        return GitInfo(problem=str(error)), None
+    # What is known without looking at the working tree, which may be large, slow or damaged.
+    info = GitInfo(
+        commit=place.commit,
+        branch=_branch_of(place.directory),
+        operation=next(
+            (name for mark, name in _OPERATIONS if (place.directory / mark).exists()), None
+        ),
+        worktree=place.is_linked,
     )
-    if status is None:
-        return GitInfo(problem=problem)
-    commit = branch = None
-    dirty = False
-    for line in status.splitlines():
-        if line.startswith("# branch.oid "):
-            commit = _known(line[len("# branch.oid ") :], "(initial)")
-        elif line.startswith("# branch.head "):
-            branch = _known(line[len("# branch.head ") :], "(detached)")
-        elif not line.startswith("#"):
-            dirty = True
-    remote, _ = _ask(directory, "config", "--get-regexp", r"^remote\..*\.url$", timeout=timeout)
-    return GitInfo(commit=commit, branch=branch, dirty=dirty, remote=_pick_remote(remote))
+    status: List[str] = []
+    steps: Tuple[Callable[[GitInfo], GitInfo], ...] = (
+        lambda so_far: _with_status(git, so_far, status),
+        lambda so_far: dataclasses.replace(so_far, remote=_remote(git)),
+        lambda so_far: _with_submodules(git, so_far, place, status),
+        lambda so_far: _with_difference(git, so_far, keep=patch),
+    )
+    for step in steps:
+        try:
+            info = step(info)
+        except GitError as error:
+            info = dataclasses.replace(info, problem=info.problem or str(error))
+    return info, place.root
 
 
-def _known(value: str, unknown: str) -> str | None:
-    return None if value == unknown else value
+def _place(git: Git) -> _Place:
+    said = git.ask(
+        *("rev-parse", "--is-bare-repository", "--absolute-git-dir"),
+        *("--git-common-dir", "--show-toplevel", "HEAD"),
+        partly=True,  # without a commit, and without a working tree, it says less
+    ).splitlines()
+    if len(said) < 4:
+        raise GitError(
+            "the repository has no working tree"
+            if said[:1] == ["true"]
+            else "git could not read the repository"
+        )
+    own = Path(said[1])
+    # The common directory is relative to where git was asked.
+    common = Path(git.directory, said[2])
+    commit = said[4] if len(said) > 4 and _HASH.fullmatch(said[4]) else None
+    return _Place(Path(said[3]), own, own.resolve() != common.resolve(), commit)
 
 
-def _pick_remote(listing: str | None) -> str | None:
-    remotes = dict(line.split(" ", 1) for line in (listing or "").splitlines() if " " in line)
+def _branch_of(directory: Path) -> str | None:
+    try:
+        head = (directory / "HEAD").read_text(encoding="utf-8", errors="surrogateescape").strip()
+    except OSError:
+        return None
+    name = head[len("ref: refs/heads/") :] if head.startswith("ref: refs/heads/") else None
+    return None if name in (None, ".invalid") else private_text(name)  # so in a reftable repository
+
+
+def _with_status(git: Git, info: GitInfo, status: List[str]) -> GitInfo:
+    # Untracked files are not counted: a run's own output would make every tree dirty, and listing
+    # them can be slow.
+    entries = git.ask("status", "--porcelain=v2", "--branch", "--untracked-files=no", "-z").split(
+        "\0"
+    )
+    branch = info.branch
+    for entry in entries:
+        if entry.startswith("# branch.head "):
+            name = entry[len("# branch.head ") :]
+            if name == "(detached)":
+                branch = None
+            elif name != "(unknown)":  # so where the branch's file is damaged
+                branch = private_text(name)
+    status.extend(entry for entry in entries if entry and not entry.startswith("#"))
+    return dataclasses.replace(info, branch=branch, dirty=bool(status))
+
+
+def _remote(git: Git) -> str | None:
+    try:
+        listing = git.ask("config", "--get-regexp", r"^remote\..*\.url$")
+    except GitError:  # so git says that there is none
+        return None
+    remotes = dict(line.split(" ", 1) for line in listing.splitlines() if " " in line)
     if not remotes:
         return None
     address = remotes.get("remote.origin.url") or remotes[sorted(remotes)[0]]
     return without_credentials(address)
 
 
-def _ask(directory: Path, *question: str, timeout: float) -> tuple[str | None, str | None]:
-    try:
-        answer = subprocess.run(
-            [*_GIT, *question],
-            cwd=directory,
-            env={**os.environ, **_QUIET},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"git did not answer within {timeout:g} s"
-    except OSError as error:
-        return None, f"git could not be run ({type(error).__name__})"
-    if answer.returncode != 0:
-        return None, _reason(answer.stderr.decode("utf-8", "replace"))
-    return answer.stdout.decode("utf-8", "surrogateescape"), None
+def _with_submodules(git: Git, info: GitInfo, place: _Place, status: List[str]) -> GitInfo:
+    if not (place.root / ".gitmodules").exists():
+        return info
+    return dataclasses.replace(info, submodules=read_submodules(git, place.root, status))
 
 
-def _reason(stderr: str) -> str:
-    # Git's own text names paths; what kind of trouble it was is enough here.
-    if "not a git repository" in stderr:
-        return "not in a git repository"
-    if "dubious ownership" in stderr:
-        return "the repository belongs to another user"
-    return "git could not read the repository"
+def _with_difference(git: Git, info: GitInfo, *, keep: bool) -> GitInfo:
+    if not info.dirty:
+        return info
+    found = read_difference(git, has_commit=info.commit is not None, keep=keep)
+    return dataclasses.replace(
+        info,
+        diff_digest=found.digest,
+        patch=found.patch,
+        problem=info.problem or found.problem,
+    )

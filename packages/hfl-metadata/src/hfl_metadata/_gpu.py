@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List, Tuple
 
 from hfl_core import get_logger
-from hfl_metadata._record import GpuInfo
+from hfl_metadata._amd import read_amd_gpus
+from hfl_metadata._facts import GpuInfo
 
 _log = get_logger(__name__)
 
 
-def read_gpus() -> list[GpuInfo]:
+def read_gpus() -> Tuple[List[GpuInfo], str | None]:
     """Describe the GPUs.
 
     Returns:
-        All that the driver knows; empty without a driver or a GPU.
+        All that the drivers know, empty without a driver or a GPU; and the newest CUDA that
+        NVIDIA's driver supports.
     """
     try:
         import pynvml as nvml
@@ -22,12 +24,15 @@ def read_gpus() -> list[GpuInfo]:
         nvml.nvmlInit()
     except Exception as error:  # noqa: BLE001  # no driver, no library, no permission: no GPUs
         _log.debug("The NVIDIA driver does not answer: %s", error)
-        return []
+        return read_amd_gpus(), None
     try:
         driver = _ask(nvml, "nvmlSystemGetDriverVersion")
-        return [
-            _read_gpu(nvml, index, driver) for index in range(_ask(nvml, "nvmlDeviceGetCount") or 0)
-        ]
+        count = _ask(nvml, "nvmlDeviceGetCount") or 0
+        cuda = _ask(nvml, "nvmlSystemGetCudaDriverVersion_v2")
+        return (
+            [_read_gpu(nvml, index, driver) for index in range(count)],
+            f"{cuda // 1000}.{cuda % 1000 // 10}" if isinstance(cuda, int) else None,
+        )
     finally:
         _ask(nvml, "nvmlShutdown")
 

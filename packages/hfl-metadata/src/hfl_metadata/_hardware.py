@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from pathlib import Path
 from typing import Callable, TypeVar
 
 import psutil
 
 from hfl_core import get_logger
-from hfl_metadata._record import CpuInfo, MemoryInfo
+from hfl_metadata import _cgroup
+from hfl_metadata._facts import CpuInfo, MemoryInfo
+from hfl_metadata._process import Deadline, ask
 
 _log = get_logger(__name__)
 
@@ -21,13 +22,14 @@ def read_cpu() -> CpuInfo:
     """Describe the processor.
 
     Returns:
-        Model, cores, and the hardware threads that this process may use.
+        Model, cores, and what of them this process may use.
     """
     return CpuInfo(
         model=_try(_cpu_model) or None,
         physical_cores=_try(lambda: psutil.cpu_count(logical=False)),
         logical_cores=_try(lambda: psutil.cpu_count(logical=True)),
         affinity=_try(_affinity),
+        limit=_try(_cgroup.cpu_limit),
     )
 
 
@@ -37,7 +39,9 @@ def read_memory() -> MemoryInfo:
     Returns:
         What the machine has and what the container may use, in bytes.
     """
-    return MemoryInfo(total=_try(lambda: int(psutil.virtual_memory().total)), limit=_try(_limit))
+    return MemoryInfo(
+        total=_try(lambda: int(psutil.virtual_memory().total)), limit=_try(_cgroup.memory_limit)
+    )
 
 
 def _affinity() -> list[int] | None:
@@ -49,30 +53,15 @@ def _affinity() -> list[int] | None:
 def _cpu_model() -> str:
     system = platform.system()
     if system == "Linux":
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Hardware", "cpu model"):
-                return value.strip()
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                key, _, value = line.partition(":")
+                if key.strip() in ("model name", "Hardware", "cpu model"):
+                    return value.strip()
     if system == "Darwin":
-        answer = subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=1,
-            check=False,
-        )
-        return answer.stdout.decode("utf-8", "replace").strip()
+        answer = ask(["sysctl", "-n", "machdep.cpu.brand_string"], deadline=Deadline(1))
+        return answer.output.decode("utf-8", "replace").strip()
     return platform.processor() or platform.machine()
-
-
-def _limit() -> int | None:
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups 2, then 1
-        path = Path("/sys/fs/cgroup", name)
-        if path.is_file():
-            text = path.read_text().strip()
-            # "max" in version 2 and a number near 2**63 in version 1 both mean: none.
-            return int(text) if text.isdigit() and int(text) < 2**60 else None
-    return None
 
 
 def _try(question: Callable[[], _T]) -> _T | None:

@@ -7,13 +7,25 @@ import datetime as dt
 import enum
 import math
 import os
-from typing import Any, Mapping
+import uuid
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Dict, Mapping
 
-from hfl_metadata._privacy import private_text, private_value
-from hfl_metadata._record import Omission
+from hfl_core import get_logger
+from hfl_metadata._facts import Omission
+from hfl_metadata._privacy import MASK, is_secret, private_text, private_value
+
+_log = get_logger(__name__)
 
 _DEEPEST = 32
 """Levels of nesting that are followed; configurations have five, a cycle has no end."""
+
+_LONGEST_INT = 4096
+"""Bits. Python refuses to write integers of more than 4,300 digits, and nobody reads them."""
+
+_TEXTS = (Decimal, Fraction, complex, dt.timedelta, range, uuid.UUID)
+"""Types whose text says all that there is to them."""
 
 
 def type_name(value: object) -> str:
@@ -29,6 +41,34 @@ def type_name(value: object) -> str:
     return (
         cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     )
+
+
+def fields_of(value: Any) -> Dict[str, Any] | None:
+    """Give what an object that holds settings says of itself.
+
+    Args:
+        value: Anything: ``TrainingArguments``, a configuration, a dataclass, a namespace, a model of
+            pydantic, a class made by attrs.
+
+    Returns:
+        Its fields by name, or None for something else.
+    """
+    if isinstance(value, (type, Mapping)):
+        return None
+    for method in ("to_dict", "model_dump"):  # transformers; pydantic
+        function = getattr(value, method, None)
+        # A table or a dataset has to_dict, too, and would give all of its content.
+        if callable(function) and not hasattr(type(value), "__len__"):
+            fields = function()
+            return dict(fields) if isinstance(fields, Mapping) else None
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name) for name in names if hasattr(value, name)}
+    if hasattr(type(value), "__attrs_attrs__"):
+        return {field.name: getattr(value, field.name) for field in type(value).__attrs_attrs__}
+    if type(value).__name__ in ("Namespace", "SimpleNamespace"):  # argparse's, and Lightning's
+        return dict(vars(value))
+    return None
 
 
 class Plain:
@@ -63,48 +103,61 @@ class Plain:
         return None if converted is _OMIT else converted
 
     def _convert(self, value: Any, path: str, name: str, depth: int) -> Any:
+        try:
+            return self._convert_any(value, path, name, depth)
+        except Exception as error:  # noqa: BLE001  # what an object does when asked is not ours
+            _log.debug("%s cannot be recorded: %s", path, error)
+            return self.omit(value, path)
+
+    def _convert_any(self, value: Any, path: str, name: str, depth: int) -> Any:
         if isinstance(value, enum.Enum):  # first: an IntEnum is an int, a StrEnum a str
             return self._convert(value.value, path, name, depth)
         if value is None or isinstance(value, bool):
             return value
-        if isinstance(value, int):
-            return int(value)
-        if isinstance(value, float):
-            return float(value) if math.isfinite(value) else self._instead(value, path, str(value))
+        if isinstance(value, (int, float)):
+            return self._convert_number(value, path, name)
         if isinstance(value, str):
-            return private_value(name, str(value))
+            return private_value(name, _joined(str(value)))
         if depth >= _DEEPEST:
             return self.omit(value, path)
         return self._convert_object(value, path, name, depth)
 
+    def _convert_number(self, value: float, path: str, name: str) -> Any:
+        if is_secret(name, "314159"):
+            return MASK
+        if isinstance(value, int):
+            return int(value) if value.bit_length() <= _LONGEST_INT else self.omit(value, path)
+        return float(value) if math.isfinite(value) else self._instead(value, path, str(value))
+
     def _convert_object(self, value: Any, path: str, name: str, depth: int) -> Any:
         if isinstance(value, os.PathLike):
-            return private_text(os.fsdecode(value))
+            return private_text(_joined(os.fsdecode(value)))
         if isinstance(value, (dt.date, dt.time)):
             return value.isoformat()
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-            return self._convert_mapping(fields, path, depth)
-        if isinstance(value, Mapping):
-            return self._convert_mapping(value, path, depth)
-        if isinstance(value, (list, tuple)):
-            as_dict = getattr(value, "_asdict", None)  # a named tuple
-            if callable(as_dict):
-                return self._convert_mapping(as_dict(), path, depth)
-            return self._convert_items(value, path, name, depth)
-        if isinstance(value, (set, frozenset)):
-            return self._convert_items(sorted(value, key=repr), path, name, depth)
+        if isinstance(value, _TEXTS):
+            return self._instead(value, path, private_value(name, str(value)))
+        if isinstance(value, (list, tuple, set, frozenset)) and not hasattr(value, "_asdict"):
+            is_set = isinstance(value, (set, frozenset))
+            items = sorted(value, key=repr) if is_set else value
+            return self._convert_items(items, path, name, depth)
+        fields = _fields(value)
+        if fields is not None:
+            return self._convert_mapping(fields, path, name, depth)
         return self._convert_foreign(value, path, name, depth)
 
-    def _convert_mapping(self, value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+    def _convert_mapping(
+        self, value: Mapping[Any, Any], path: str, name: str, depth: int
+    ) -> dict[str, Any]:
+        # Everything under a secret name is secret: {"credentials": {"user": …, "pin": …}}.
+        inherited = name if is_secret(name) else None
         plain: dict[str, Any] = {}
         for key, item in value.items():
-            label = private_text(key if isinstance(key, str) else str(key))
+            label = private_text(_joined(key if isinstance(key, str) else str(key)))
             where = f"{path}.{label}"
             if label in plain:  # 1 and "1" are two keys in Python and one in JSON
                 self.omit(item, where)
                 continue
-            converted = self._convert(item, where, label, depth + 1)
+            converted = self._convert(item, where, inherited or label, depth + 1)
             if converted is not _OMIT:
                 plain[label] = converted
         return plain
@@ -146,3 +199,20 @@ class Plain:
 
 
 _OMIT = object()
+
+
+def _fields(value: Any) -> Mapping[Any, Any] | None:
+    if isinstance(value, Mapping):
+        return value
+    as_dict = getattr(value, "_asdict", None)  # a named tuple
+    if isinstance(value, tuple) and callable(as_dict):
+        fields: Mapping[Any, Any] = as_dict()
+        return fields
+    return fields_of(value)
+
+
+def _joined(text: str) -> str:
+    """Join pairs of surrogates, as a reader of JSON would: what is written comes back equal."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

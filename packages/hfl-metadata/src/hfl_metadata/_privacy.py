@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import getpass
 import json
+import os
 import re
+from pathlib import Path
 from typing import Sequence
 
 from hfl_core import redact
 
-_MASK = "***"
+MASK = "***"
 
 # Accounts that machines come with. They say nothing about a person, and as words ("data",
 # "root") they are common enough that replacing them would damage the record.
@@ -21,6 +24,53 @@ _GENERIC = {
 }
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+_ACCOUNT = re.compile(r"^(?!git@)[^/@:\s]+@(?=[^/\s]+:)")  # alice@host:path
+
+# Names that people have and options, too: a user Max is hidden in "/data/max/run", not in "mode: max".
+_WORDS = {
+    *(
+        "ada",
+        "adam",
+        "albert",
+        "alpaca",
+        "auto",
+        "base",
+        "bart",
+        "bert",
+        "claude",
+        "constant",
+        "cosine",
+    ),
+    *(
+        "dean",
+        "dev",
+        "dora",
+        "elmo",
+        "ernie",
+        "eval",
+        "falcon",
+        "gemma",
+        "julia",
+        "lamb",
+        "large",
+        "last",
+    ),
+    *(
+        "linear",
+        "lion",
+        "llama",
+        "lora",
+        "low",
+        "max",
+        "mean",
+        "mid",
+        "min",
+        "model",
+        "none",
+        "norm",
+    ),
+    *("nova", "rex", "rob", "rose", "small", "sum", "test", "tiny", "train", "true", "will", "yes"),
+}
 
 
 def private_text(text: str) -> str:
@@ -56,7 +106,21 @@ def private_value(name: str, value: str) -> str:
         What may be recorded.
     """
     quoted = redact(f"{name}={json.dumps(value)}")
-    return _MASK if quoted == f'{name}="{_MASK}"' else private_text(value)
+    return MASK if quoted == f'{name}="{MASK}"' else private_text(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_secret(name: str, value: str = "correct horse battery") -> bool:
+    """Say whether a value is secret because of the name that it has.
+
+    Args:
+        name: The key.
+        value: The value; a passphrase if there is none yet.
+
+    Returns:
+        True for ``password``, False for ``use_cls_token`` and ``num_memory_tokens``.
+    """
+    return private_value(name, value) == MASK
 
 
 def private_command(arguments: Sequence[str]) -> list[str]:
@@ -93,15 +157,32 @@ def without_credentials(address: str) -> str:
         >>> without_credentials("https://me:secret@example.com/team/code.git")
         'https://example.com/team/code.git'
     """
-    return private_text(_CREDENTIALS.sub("", address))
+    address = _CREDENTIALS.sub("", address)
+    if "://" not in address:
+        address = _ACCOUNT.sub("", address)
+    return private_text(address)
 
 
 @functools.lru_cache(maxsize=1)
 def _user_pattern() -> re.Pattern[str] | None:
-    try:
-        user = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # no variable and no entry, as containers have it
-        return None
-    if len(user) < 2 or user.lower() in _GENERIC:
-        return None
-    return re.compile(r"(?<![\w.-])" + re.escape(user) + r"(?![\w-]|\.\w)")
+    patterns = []
+    for user in sorted(_user_names(), key=len, reverse=True):
+        if len(user) < 2 or user.lower() in _GENERIC:
+            continue
+        name = re.escape(user)
+        if user.lower() in _WORDS:
+            patterns.append(rf"(?<=[/\\]){name}(?=[/\\])|(?<![\w.-]){name}(?=@)")
+        else:
+            patterns.append(rf"(?<![\w.-]){name}(?![\w-]|\.\w)")
+    return re.compile("|".join(patterns)) if patterns else None
+
+
+def _user_names() -> set[str]:
+    names = {os.environ.get("SUDO_USER", "")}
+    with contextlib.suppress(ImportError, KeyError, OSError):
+        names.add(getpass.getuser())  # without variable and entry, as containers have it, it raises
+    with contextlib.suppress(RuntimeError):
+        home = Path.home()
+        if home.parent.name.lower() in ("home", "users", "people", "homes"):
+            names.add(home.name)
+    return names

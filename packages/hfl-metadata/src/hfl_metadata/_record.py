@@ -1,152 +1,31 @@
-"""The record itself: frozen, comparable, and the same after a trip through JSON."""
+"""The record itself: frozen, comparable, and the same after a trip through JSON or YAML."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any
 
 from hfl_core import ValidationError
+from hfl_metadata._facts import (
+    BackendInfo,
+    CpuInfo,
+    DurationInfo,
+    GitInfo,
+    GpuInfo,
+    LauncherInfo,
+    LockFileInfo,
+    MemoryInfo,
+    ModelInfo,
+    Omission,
+    PackageOrigin,
+    PlatformInfo,
+    PythonInfo,
+)
+from hfl_metadata._schema import SCHEMA, checked
 
-SCHEMA = 1
-"""The version of the JSON that this module writes. Any change of the fields raises it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class GitInfo:
-    """The state of the repository that the process was started in.
-
-    Attributes:
-        commit: The full hash of ``HEAD``, or None (no repository, or no commit yet).
-        branch: The branch that is checked out, or None (detached).
-        dirty: Whether tracked files differ from the commit; None when that is not known.
-        remote: The address of the remote, without credentials, or None.
-        problem: Why there is no answer, in a few words, or None.
-    """
-
-    commit: str | None = None
-    branch: str | None = None
-    dirty: bool | None = None
-    remote: str | None = None
-    problem: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class PythonInfo:
-    """The interpreter.
-
-    Attributes:
-        version: ``"3.11.9"``.
-        implementation: ``"CPython"``.
-        executable: The path of the interpreter, with the home directory as ``~``.
-    """
-
-    version: str
-    implementation: str
-    executable: str
-
-
-@dataclasses.dataclass(frozen=True)
-class PlatformInfo:
-    """The operating system.
-
-    Attributes:
-        system: ``"Linux"``.
-        release: The version of the kernel.
-        machine: ``"x86_64"``.
-        description: One line for people, as ``platform.platform()`` puts it.
-    """
-
-    system: str
-    release: str
-    machine: str
-    description: str
-
-
-@dataclasses.dataclass(frozen=True)
-class CpuInfo:
-    """The processor.
-
-    Attributes:
-        model: What the maker calls it, or None.
-        physical_cores: Cores, not counting hyper-threads; None when the system does not say.
-        logical_cores: Hardware threads of the machine.
-        affinity: The hardware threads that this process may use, or None where the system
-            has no such notion.
-    """
-
-    model: str | None
-    physical_cores: int | None
-    logical_cores: int | None
-    affinity: list[int] | None
-
-
-@dataclasses.dataclass(frozen=True)
-class MemoryInfo:
-    """The main memory, in bytes.
-
-    Attributes:
-        total: Of the machine.
-        limit: What the control group (the container) allows, or None for no limit.
-    """
-
-    total: int | None
-    limit: int | None
-
-
-@dataclasses.dataclass(frozen=True)
-class GpuInfo:
-    """One GPU, as the driver describes it.
-
-    Attributes:
-        index: The driver's number; ``CUDA_VISIBLE_DEVICES`` does not renumber it.
-        name: ``"NVIDIA H100 80GB HBM3"``.
-        memory: Bytes.
-        compute_capability: ``"9.0"``, or None.
-        driver: The version of the driver, or None.
-    """
-
-    index: int
-    name: str
-    memory: int | None
-    compute_capability: str | None
-    driver: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelInfo:
-    """The model, without its weights.
-
-    Attributes:
-        type: The class, with its module.
-        parameters: Elements in all parameters; a tied one counts once.
-        trainable_parameters: Elements in those that require a gradient.
-        bytes: What the parameters occupy.
-        dtypes: Elements by data type.
-        config: What ``model.config`` says, when the model has one, as transformers models do.
-    """
-
-    type: str
-    parameters: int
-    trainable_parameters: int
-    bytes: int
-    dtypes: dict[str, int]
-    config: dict[str, Any] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Omission:
-    """Something that JSON cannot hold, and what stands in its place.
-
-    Attributes:
-        path: Where it was: ``"hyperparameters.schedule[2]"``.
-        type: Its class, with the module.
-        kept: The text that was recorded instead, or None when the value was left out.
-    """
-
-    path: str
-    type: str
-    kept: str | None
+if TYPE_CHECKING:
+    from hfl_metadata._diff import MetadataDiff
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +47,13 @@ class RunMetadata:
         data: What was given, or a description of a dataset, as plain JSON values.
         extra: Whatever else was given, as plain JSON values.
         omissions: What could not be recorded as it was.
+        origins: Where the distributions came from that were not taken from an index.
+        lock_files: The files that pin dependencies, and their digests.
+        backends: What computes: CUDA, cuDNN, NCCL, ROCm, MPS.
+        launcher: What started this process, and its place among the others.
+        seeds: The seeds that were given, and what the libraries say about theirs.
+        durations: How long the run took so far, if a `RunClock` was given.
+        problems: What could not be found out, and why.
         schema: The version of this layout.
 
     Example:
@@ -191,7 +77,22 @@ class RunMetadata:
     data: Any = None
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
     omissions: list[Omission] = dataclasses.field(default_factory=list)
+    origins: dict[str, PackageOrigin] = dataclasses.field(default_factory=dict)
+    lock_files: list[LockFileInfo] = dataclasses.field(default_factory=list)
+    backends: BackendInfo = dataclasses.field(default_factory=BackendInfo)
+    launcher: LauncherInfo = dataclasses.field(default_factory=LauncherInfo)
+    seeds: dict[str, Any] = dataclasses.field(default_factory=dict)
+    durations: DurationInfo | None = None
+    problems: dict[str, str] = dataclasses.field(default_factory=dict)
     schema: int = SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record as dictionaries, lists and plain values.
+
+        Returns:
+            What `to_json` writes.
+        """
+        return dataclasses.asdict(self)
 
     def to_json(self) -> str:
         """Write the record as JSON, indented for people.
@@ -203,7 +104,7 @@ class RunMetadata:
             ValueError: A field was filled by hand with something that JSON cannot hold.
                 What `capture` returns always can be written.
         """
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False)
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> RunMetadata:
@@ -213,54 +114,92 @@ class RunMetadata:
             text: The JSON.
 
         Returns:
-            A record equal to the one that was written.
+            A record equal to the one that was written. One of an older schema has defaults for
+            what it did not know.
 
         Raises:
             ValidationError: It is not JSON, not a record, or of a newer schema.
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValidationError(f"This is not JSON: {error}.") from error
-        if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
-            raise ValidationError(
-                "This is JSON, but not the metadata of a run: it has no schema version.",
-                hint="Pass the text of a checkpoint's metadata.json.",
-            )
-        if values["schema"] > SCHEMA:
-            raise ValidationError(
-                f"This metadata has schema {values['schema']}; this version reads up to {SCHEMA}.",
-                hint="Upgrade hfl-metadata.",
-            )
-        values = dict(values)
-        for name, part in _PARTS.items():
-            values[name] = _build(part, values.get(name), name)
-        values["model"] = (
-            None if values.get("model") is None else _build(ModelInfo, values["model"], "model")
-        )
-        for name, part in _LISTS.items():
-            values[name] = [
-                _build(part, item, f"{name}[{index}]")
-                for index, item in enumerate(values.get(name) or [])
-            ]
-        built: RunMetadata = _build(cls, values, "the record")
+        return cls.from_dict(values)
+
+    def to_yaml(self) -> str:
+        """Write the record as YAML.
+
+        Returns:
+            Pure ASCII. Readers of YAML 1.1 and of YAML 1.2 understand the same.
+
+        Raises:
+            ValueError: A field was filled by hand with something that YAML cannot hold.
+        """
+        from hfl_metadata import _yaml
+
+        return _yaml.dump(self.to_dict())
+
+    @classmethod
+    def from_yaml(cls, text: str | bytes) -> RunMetadata:
+        """Read a record that `to_yaml` wrote.
+
+        Args:
+            text: The YAML.
+
+        Returns:
+            A record equal to the one that was written.
+
+        Raises:
+            ValidationError: It is not YAML, not a record, or of a newer schema.
+
+        Example:
+            >>> from hfl_metadata import RunMetadata, capture
+            >>> metadata = capture(note="baseline")
+            >>> RunMetadata.from_yaml(metadata.to_yaml()) == metadata
+            True
+        """
+        from hfl_metadata import _yaml
+
+        return cls.from_dict(_yaml.load(text))
+
+    @classmethod
+    def from_dict(cls, values: Any) -> RunMetadata:
+        """Read a record from what `to_dict` gives.
+
+        Args:
+            values: Dictionaries, lists and plain values.
+
+        Returns:
+            The record.
+
+        Raises:
+            ValidationError: It is not a record, or of a newer schema.
+        """
+        built: RunMetadata = checked(cls, values)
         return built
 
+    def diff(self, other: RunMetadata, *, everything: bool = False) -> MetadataDiff:
+        """Say in what another run differs from this one.
 
-_PARTS = {
-    "git": GitInfo,
-    "python": PythonInfo,
-    "platform": PlatformInfo,
-    "cpu": CpuInfo,
-    "memory": MemoryInfo,
-}
-_LISTS = {"gpus": GpuInfo, "omissions": Omission}
+        Args:
+            other: The other run's record.
+            everything: Also compare what no two runs have in common: when they were captured,
+                how long they took, and the numbers that a scheduler gave them.
 
+        Returns:
+            The differences; as a text, a list that people can read.
 
-def _build(part: type[Any], values: Any, where: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise ValidationError(f"In this metadata, {where} is missing or not an object.")
-    try:
-        return part(**values)
-    except TypeError as error:
-        raise ValidationError(f"In this metadata, {where} has other fields: {error}.") from error
+        Example:
+            >>> from hfl_metadata import capture
+            >>> print(capture(None, {"lr": 0.1}).diff(capture(None, {"lr": 0.2})))
+            hyperparameters
+              lr  0.1 -> 0.2
+        """
+        from hfl_metadata._diff import compare
+
+        return compare(self, other, everything=everything)
+
+    def __str__(self) -> str:
+        from hfl_metadata._summary import summary
+
+        return summary(self)

@@ -122,6 +122,7 @@ class Batches:
                         accumulate=accumulate,
                         is_last_epoch=progress.epoch + 1 == epochs,
                     )
+                    self._tell_guard()
                     yield batch
                     # Asked before the next batch is fetched, which may draw random numbers.
                     if self._is_done(steps, epochs):
@@ -133,6 +134,12 @@ class Batches:
                     )
         finally:
             self._is_running = False
+            if self.guard is not None:
+                self.guard.in_group(False)
+
+    def _tell_guard(self) -> None:
+        if self.guard is not None:
+            self.guard.in_group(self._progress.pending > 0)
 
     def _begin_step(self) -> None:
         if self.guard is not None and not self._progress.pending:

@@ -228,16 +228,22 @@ def _prepared(batch_sampler: Any, seed: int, epoch: int) -> Iterator[None]:
 
 
 def set_epoch_of(batch_sampler: Any, epoch: int) -> None:
-    """Call ``set_epoch`` of a batch sampler and of the sampler in it, where they have one.
+    """Call ``set_epoch`` of a batch sampler and of those in it, where they have one.
 
     Args:
-        batch_sampler: The batch sampler.
+        batch_sampler: The batch sampler; one that shards another (accelerate's) holds it.
         epoch: Which epoch, from 0.
     """
-    for each in (batch_sampler, getattr(batch_sampler, "sampler", None)):
+    waiting, seen = [batch_sampler], set()
+    while waiting:
+        each = waiting.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
         set_epoch = getattr(each, "set_epoch", None)
         if callable(set_epoch):
             set_epoch(epoch)
+        waiting += [getattr(each, name, None) for name in ("batch_sampler", "sampler")]
 
 
 def _as_it_is(item: Any) -> Any:

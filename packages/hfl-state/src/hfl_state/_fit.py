@@ -84,7 +84,15 @@ def _model_problems(model: nn.Module, saved: Mapping[str, Any]) -> List[str]:
         if name in there and _is_tensor_pair(there[name], value)
         if there[name].shape != value.shape
     ]
-    return problems
+    # Loading would cast without a word, and a rounded parameter is not the one that trained.
+    recast: Dict[Any, List[str]] = {}
+    for name, value in here.items():
+        if _is_tensor_pair(there.get(name), value) and there[name].dtype != value.dtype:
+            recast.setdefault((there[name].dtype, value.dtype), []).append(name)
+    return problems + [
+        f"The dtype of {_listed(names)} was {then} and is {now} now."
+        for (then, now), names in recast.items()
+    ]
 
 
 def _is_tensor_pair(a: Any, b: Any) -> bool:
@@ -92,11 +100,13 @@ def _is_tensor_pair(a: Any, b: Any) -> bool:
 
 
 def _names(text: str, names: List[str]) -> List[str]:
-    if not names:
-        return []
+    return [f"{text} {_listed(names)}."] if names else []
+
+
+def _listed(names: List[str]) -> str:
     more = len(names) - _NAMED_AT_MOST
     listed = ", ".join(repr(name) for name in names[:_NAMED_AT_MOST])
-    return [f"{text} {listed}{f' and {more} more' if more > 0 else ''}."]
+    return f"{listed}{f' and {more} more' if more > 0 else ''}"
 
 
 def _optimizer_problems(optimizer: Optimizer, saved: Mapping[str, Any]) -> List[str]:

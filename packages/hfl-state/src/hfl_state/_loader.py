@@ -190,6 +190,28 @@ class ResumableLoader(Component):
         if not was_handed_out and not self.is_epoch_start:
             self._at.begin_epoch(self._at.epoch + 1)  # nothing was left of it
 
+    def begin_epoch(self, epoch: int, *, seed: Optional[int] = None) -> None:
+        """Stand at the start of an epoch, whatever was handed out before; a loop under way ends.
+
+        For training loops that decide by themselves when an epoch begins and which one it is.
+
+        Args:
+            epoch: Which one, from 0.
+            seed: What the order follows from, from here on; None leaves it as it is.
+
+        Example:
+            >>> from torch.utils.data import DataLoader
+            >>> loader = ResumableLoader(DataLoader(range(4), batch_size=2))
+            >>> first = next(iter(loader))
+            >>> loader.begin_epoch(0)
+            >>> [batch.tolist() for batch in loader]
+            [[0, 1], [2, 3]]
+        """
+        if seed is not None:
+            self._at.seed = int(seed)
+        self._at.begin_epoch(epoch)
+        self._turns.interrupt()
+
     def _shape(self) -> Dict[str, Any]:
         rank, world_size = rank_and_world_size()
         return {

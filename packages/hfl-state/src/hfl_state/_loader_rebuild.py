@@ -7,10 +7,9 @@ from typing import Any, Dict, Iterator, List, Optional
 import torch
 from torch.utils.data import DataLoader
 
-from hfl_core import ConfigError
+from hfl_core import ConfigError, SteadyWorker
 from hfl_state._epoch_order import EpochOrder
 from hfl_state._seeds import SeededBatch, SeededSamples, derive_seed
-from hfl_state._worker_signals import SteadyWorker
 
 _KEPT = ("num_workers", "collate_fn", "pin_memory", "timeout")
 _OVERRIDABLE = ("__iter__", "_get_iterator")

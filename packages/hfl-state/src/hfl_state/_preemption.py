@@ -8,14 +8,14 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
 
-from hfl_core import ConfigError
+from hfl_core import ConfigError, SignalHandlers, find_signals
 from hfl_state._component import is_count, logger
 from hfl_state._ranks import highest_of_all, rank_and_world_size
-from hfl_state._signals import Handlers, SignalName, resolve
-from hfl_state._worker_signals import listening_to, no_longer_to
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from hfl_core import SignalName
 
 _DEADLINE = 1 << 16  # above all signals: what is agreed on is one number
 
@@ -73,7 +73,7 @@ class PreemptionGuard:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.signals = tuple(resolve(signals or ("SIGTERM", "SIGINT", "SIGUSR1")))
+        self.signals = find_signals(signals or ("SIGTERM", "SIGINT", "SIGUSR1"))
         if not is_count(every, 1):
             raise ConfigError(
                 f"every={every!r} makes no sense.", hint="It is a number of steps from 1."
@@ -86,11 +86,12 @@ class PreemptionGuard:
         self._moment = None if deadline is None else _moment(deadline, clock())
         self._margin = float(margin)
         self._every = every
-        self._handlers = Handlers(self.signals, self._on_signal)
+        self._handlers = SignalHandlers(self.signals, self._on_signal)
         self._first_at: Dict[signal.Signals, float] = {}
         self._polls = 0
         self._was_asked = False
         self._hears_of_steps = False
+        self._is_in_group = False
         self._asked_at: Optional[float] = None
         self._slowest_step = 0.0
         self.received: Optional[signal.Signals] = None
@@ -111,13 +112,11 @@ class PreemptionGuard:
 
     def install(self) -> None:
         """Begin to listen; what a context manager does when it is entered."""
-        if self._handlers.install():
-            listening_to(self.signals)
+        self._handlers.install()
 
     def remove(self) -> None:
         """Put back the handlers that were there before."""
         self._handlers.remove()
-        no_longer_to(self.signals)
 
     def _on_signal(self, received: signal.Signals) -> bool:
         """Remember a signal; say whether it is to end the process at once."""
@@ -134,11 +133,14 @@ class PreemptionGuard:
     def should_stop(self) -> bool:
         """Decide, together with all other processes, whether to stop after this step.
 
-        Every process has to ask, once per step. Once it is so, it stays so.
+        Every process has to ask, once per step. Once it is so, it stays so. In the middle of a group of
+        accumulated batches the answer is always no: the step is finished first.
 
         Returns:
             Whether to stop; the same in every process.
         """
+        if self._is_in_group:
+            return False
         if self.is_stopping or (self._hears_of_steps and self._was_asked):
             self._was_asked = True
             return self.is_stopping  # one answer per step, or a save and the end could disagree
@@ -177,6 +179,16 @@ class PreemptionGuard:
         if not self._was_asked:
             self.should_stop()
         self._was_asked, self._hears_of_steps = False, True
+
+    def in_group(self, is_in_group: bool) -> None:
+        """Learn whether the batch in hand leaves gradients behind that no save would hold.
+
+        ``TrainingState.batches`` calls it.
+
+        Args:
+            is_in_group: Whether it does.
+        """
+        self._is_in_group = is_in_group
 
     @property
     def exit_code(self) -> int:

@@ -48,8 +48,10 @@ class MapSource:
     def shape(self) -> Dict[str, Any]:
         """Name what a position depends on."""
         loader = self._loader
+        # A loader that was given a batch_sampler has no batch size of its own.
+        size = getattr(loader.batch_sampler, "batch_size", None)
         return {
-            "batch_size": loader.batch_size,
+            "batch_size": size if isinstance(size, int) else loader.batch_size,
             # With a batch_sampler of the user's the loader's own flag is always False.
             "drop_last": bool(getattr(loader.batch_sampler, "drop_last", loader.drop_last)),
             "sampler": self.sampler_name,

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 import torch
 
-from hfl_core import ConfigError
+from hfl_core import ConfigError, SteadyWorker
 from hfl_state._batch_size import count_samples
 from hfl_state._compat import renew_sampler_iterator
 from hfl_state._component import logger
@@ -22,7 +22,6 @@ from hfl_state._ranks import rank_and_world_size
 from hfl_state._sampler_randomness import seed_samplers
 from hfl_state._seeds import derive_seed, isolated_randomness
 from hfl_state._shuffle_buffer import ShuffleBuffer, lossy_shuffle
-from hfl_state._worker_signals import SteadyWorker
 
 _END = object()
 

@@ -66,7 +66,10 @@ if TYPE_CHECKING:
     from hfl_checkpoint import Problem as Problem
     from hfl_checkpoint import PromotionReport as PromotionReport
     from hfl_checkpoint import PublishReport as PublishReport
+    from hfl_checkpoint import RankFailedError as RankFailedError
+    from hfl_checkpoint import RankLostError as RankLostError
     from hfl_checkpoint import RestoreReport as RestoreReport
+    from hfl_checkpoint import RunOverview as RunOverview
     from hfl_checkpoint import SaveContext as SaveContext
     from hfl_checkpoint import SavePolicy as SavePolicy
     from hfl_checkpoint import SaveSkippedError as SaveSkippedError
@@ -77,10 +80,13 @@ if TYPE_CHECKING:
     from hfl_checkpoint import UntrustedPickleError as UntrustedPickleError
     from hfl_checkpoint import VerifyReport as VerifyReport
     from hfl_checkpoint import Vote as Vote
+    from hfl_checkpoint import WorldSizeError as WorldSizeError
     from hfl_checkpoint import export_checkpoint as export_checkpoint
+    from hfl_checkpoint import find_runs as find_runs
     from hfl_checkpoint import import_checkpoint as import_checkpoint
     from hfl_checkpoint import keep_from as keep_from
     from hfl_checkpoint import register_codec as register_codec
+    from hfl_checkpoint import run_overview as run_overview
     from hfl_core import AuthError as AuthError
     from hfl_core import ConfigError as ConfigError
     from hfl_core import ConflictError as ConflictError
@@ -91,40 +97,68 @@ if TYPE_CHECKING:
     from hfl_core import MissingExtraError as MissingExtraError
     from hfl_core import NetworkError as NetworkError
     from hfl_core import NotFoundError as NotFoundError
+    from hfl_core import Notifier as Notifier
     from hfl_core import PermissionDeniedError as PermissionDeniedError
     from hfl_core import Progress as Progress
+    from hfl_core import ProgressTask as ProgressTask
+    from hfl_core import ProgressUpdate as ProgressUpdate
     from hfl_core import RateLimitError as RateLimitError
     from hfl_core import RetryPolicy as RetryPolicy
     from hfl_core import Settings as Settings
+    from hfl_core import SignalHandlers as SignalHandlers
+    from hfl_core import SignalName as SignalName
+    from hfl_core import Span as Span
+    from hfl_core import SteadyWorker as SteadyWorker
     from hfl_core import Timer as Timer
+    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
+    from hfl_core import find_signals as find_signals
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
+    from hfl_core import log_context as log_context
     from hfl_core import redact as redact
+    from hfl_core import set_log_context as set_log_context
+    from hfl_core import signals_listened_to as signals_listened_to
     from hfl_datasets import DatasetValidationError as DatasetValidationError
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
+    from hfl_integrations import AcceleratedCheckpoints as AcceleratedCheckpoints
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations import LifecycleCallback as LifecycleCallback
+    from hfl_integrations import LifecycleCheckpoint as LifecycleCheckpoint
+    from hfl_integrations import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
+    from hfl_integrations import export_for_accelerate as export_for_accelerate
     from hfl_integrations import export_for_trainer as export_for_trainer
     from hfl_localhub import Fault as Fault
     from hfl_localhub import Faults as Faults
     from hfl_localhub import LocalHub as LocalHub
     from hfl_localhub import RequestLog as RequestLog
     from hfl_localhub import RequestRecord as RequestRecord
+    from hfl_metadata import BackendInfo as BackendInfo
     from hfl_metadata import CpuInfo as CpuInfo
+    from hfl_metadata import DataSource as DataSource
+    from hfl_metadata import DurationInfo as DurationInfo
     from hfl_metadata import GitInfo as GitInfo
     from hfl_metadata import GpuInfo as GpuInfo
+    from hfl_metadata import LauncherInfo as LauncherInfo
+    from hfl_metadata import LockFileInfo as LockFileInfo
     from hfl_metadata import MemoryInfo as MemoryInfo
+    from hfl_metadata import MetadataChange as MetadataChange
+    from hfl_metadata import MetadataDiff as MetadataDiff
     from hfl_metadata import ModelInfo as ModelInfo
+    from hfl_metadata import ModuleInfo as ModuleInfo
     from hfl_metadata import Omission as Omission
+    from hfl_metadata import PackageOrigin as PackageOrigin
     from hfl_metadata import PlatformInfo as PlatformInfo
     from hfl_metadata import PythonInfo as PythonInfo
+    from hfl_metadata import RunClock as RunClock
     from hfl_metadata import RunMetadata as RunMetadata
+    from hfl_metadata import SubmoduleInfo as SubmoduleInfo
     from hfl_metadata import capture as capture
+    from hfl_metadata import read_metadata as read_metadata
     from hfl_registry import ModelValidationError as ModelValidationError
     from hfl_registry import RoundTripError as RoundTripError
     from hfl_registry import UnpinnedBaseError as UnpinnedBaseError
@@ -170,10 +204,12 @@ if TYPE_CHECKING:
     from hfl_state import TrainingState as TrainingState
 
 _EXPORTS = {
+    "AcceleratedCheckpoints": "hfl_integrations",
     "AlreadyPublishingError": "hfl_checkpoint",
     "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
+    "BackendInfo": "hfl_metadata",
     "BeforeDeadline": "hfl_checkpoint",
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
@@ -194,10 +230,12 @@ _EXPORTS = {
     "ConflictError": "hfl_core",
     "CpuInfo": "hfl_metadata",
     "Credential": "hfl_auth",
+    "DataSource": "hfl_metadata",
     "DatasetValidationError": "hfl_datasets",
     "Decision": "hfl_checkpoint",
     "DeviceCode": "hfl_auth",
     "DiskSpaceError": "hfl_core",
+    "DurationInfo": "hfl_metadata",
     "EarlyStopping": "hfl_state",
     "EntryNotFoundError": "hfl_repo",
     "EveryEpochs": "hfl_checkpoint",
@@ -226,22 +264,31 @@ _EXPORTS = {
     "KeepLast": "hfl_checkpoint",
     "KeepPolicy": "hfl_checkpoint",
     "KeepWithin": "hfl_checkpoint",
+    "LauncherInfo": "hfl_metadata",
     "LifecycleCallback": "hfl_integrations",
+    "LifecycleCheckpoint": "hfl_integrations",
+    "LifecycleCheckpointIO": "hfl_integrations",
     "LocalHub": "hfl_localhub",
+    "LockFileInfo": "hfl_metadata",
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
     "MemoryInfo": "hfl_metadata",
+    "MetadataChange": "hfl_metadata",
+    "MetadataDiff": "hfl_metadata",
     "MissingComponentError": "hfl_checkpoint",
     "MissingExtraError": "hfl_core",
     "ModelInfo": "hfl_metadata",
     "ModelValidationError": "hfl_registry",
+    "ModuleInfo": "hfl_metadata",
     "Naming": "hfl_checkpoint",
     "NetworkError": "hfl_core",
     "NoModelError": "hfl_checkpoint",
     "NotFoundError": "hfl_core",
+    "Notifier": "hfl_core",
     "Omission": "hfl_metadata",
     "OnBest": "hfl_checkpoint",
     "OnSignal": "hfl_checkpoint",
+    "PackageOrigin": "hfl_metadata",
     "PendingCheckpoint": "hfl_checkpoint",
     "PermissionDeniedError": "hfl_core",
     "Permissions": "hfl_repo",
@@ -251,10 +298,14 @@ _EXPORTS = {
     "Profile": "hfl_auth",
     "ProfileNotFoundError": "hfl_auth",
     "Progress": "hfl_core",
+    "ProgressTask": "hfl_core",
+    "ProgressUpdate": "hfl_core",
     "PromotionReport": "hfl_checkpoint",
     "PublishReport": "hfl_checkpoint",
     "PullRequest": "hfl_repo",
     "PythonInfo": "hfl_metadata",
+    "RankFailedError": "hfl_checkpoint",
+    "RankLostError": "hfl_checkpoint",
     "RateLimitError": "hfl_core",
     "ReclaimReport": "hfl_repo",
     "Ref": "hfl_repo",
@@ -276,19 +327,27 @@ _EXPORTS = {
     "RngState": "hfl_state",
     "RoundTripError": "hfl_registry",
     "RowCountError": "hfl_datasets",
+    "RunClock": "hfl_metadata",
     "RunMetadata": "hfl_metadata",
+    "RunOverview": "hfl_checkpoint",
     "SaveContext": "hfl_checkpoint",
     "SavePolicy": "hfl_checkpoint",
     "SaveSkippedError": "hfl_checkpoint",
     "SchemaMismatchError": "hfl_datasets",
     "Settings": "hfl_core",
     "ShuffleBuffer": "hfl_state",
+    "SignalHandlers": "hfl_core",
+    "SignalName": "hfl_core",
     "SnapshotChangedError": "hfl_checkpoint",
     "SourceReport": "hfl_auth",
+    "Span": "hfl_core",
     "SplitNotFoundError": "hfl_datasets",
     "StateMismatchError": "hfl_checkpoint",
+    "SteadyWorker": "hfl_core",
     "StorageReport": "hfl_repo",
     "StoredFile": "hfl_repo",
+    "SubmoduleInfo": "hfl_metadata",
+    "TimeSummary": "hfl_core",
     "Timer": "hfl_core",
     "TokenNotFoundError": "hfl_auth",
     "TrainingState": "hfl_state",
@@ -306,20 +365,29 @@ _EXPORTS = {
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
     "Vote": "hfl_checkpoint",
+    "WorldSizeError": "hfl_checkpoint",
     "WrongAccountError": "hfl_auth",
     "WrongEndpointError": "hfl_auth",
     "capture": "hfl_metadata",
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
+    "export_for_accelerate": "hfl_integrations",
     "export_for_trainer": "hfl_integrations",
+    "find_runs": "hfl_checkpoint",
+    "find_signals": "hfl_core",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
     "load_settings": "hfl_core",
+    "log_context": "hfl_core",
     "mask_token": "hfl_auth",
+    "read_metadata": "hfl_metadata",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
+    "run_overview": "hfl_checkpoint",
+    "set_log_context": "hfl_core",
+    "signals_listened_to": "hfl_core",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hf_lifecycle._project_file import ProjectFile, read_project_file
+from hf_lifecycle._settings_file import SettingsFile, read_project_file
 from hfl_auth import AuthManager, Credential
 from hfl_auth.cli import ensure_signed_in
 from hfl_core.cli import Output
@@ -88,7 +88,7 @@ def _warn_if_not_used(credential: Credential, output: Output) -> None:
         output.warn(f"{used.place} comes first here. See: hfl auth explain")
 
 
-def _confirm(file: ProjectFile, settings: dict[str, str], *, yes: bool) -> None:
+def _confirm(file: SettingsFile, settings: dict[str, str], *, yes: bool) -> None:
     conflicts = file.conflicts(settings)
     if not conflicts or yes:
         return

@@ -1,4 +1,4 @@
-"""``hfl init``, which sets a folder up, and ``hfl demo``, which shows that a killed training loses nothing."""
+"""The commands that need all packages: ``hfl init``, ``config``, ``doctor``, ``status`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
+from hf_lifecycle._cli_config import config
+from hf_lifecycle._cli_doctor import doctor
+from hf_lifecycle._cli_status import status
 from hfl_core.cli import Output, format_option, main_for
 
-__all__ = ["demo", "init", "main"]
+__all__ = ["config", "demo", "doctor", "init", "main", "status"]
 
 
 @click.command(short_help="Kill a training, resume it, compare every bit.")

@@ -10,7 +10,14 @@ import weakref
 from typing import TYPE_CHECKING, Callable
 
 from hfl_checkpoint.errors import AlreadyPublishingError
-from hfl_core import HflError, NetworkError, NotFoundError, RateLimitError, get_logger
+from hfl_core import (
+    HflError,
+    NetworkError,
+    NotFoundError,
+    RateLimitError,
+    get_logger,
+    load_settings,
+)
 
 if TYPE_CHECKING:
     from hfl_checkpoint._remote._publish import Publisher
@@ -143,8 +150,8 @@ class Worker:
             return pause
         if isinstance(error, AlreadyPublishingError):  # it is in good hands
             return _DRAINING_PAUSE if self._is_draining else _BUSY_PAUSE
-        if not isinstance(error, NetworkError):
-            # Nothing that passes by itself: a missing right, a public repository, a bug.
+        if not isinstance(error, NetworkError) or load_settings().offline:
+            # Nothing that passes by itself: a missing right, a public repository, a bug, being offline on purpose.
             if isinstance(error, NotFoundError):
                 self.publisher.start_over()
             pause = None

@@ -127,6 +127,10 @@ class LifecycleCallback(TrainerCallback):
         """Put back what callbacks counted."""
         self._of(args).on_train_begin()
 
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Learn that an epoch begins."""
+        self._of(args).on_epoch_begin()
+
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Learn that the epoch is over, or broken off."""
         self._of(args).on_epoch_end()

@@ -27,6 +27,7 @@ __all__ = [
     "TrainerCallback",
     "TrainerState",
     "TrainingArguments",
+    "can_correct_epochs",
     "carries_gradients_over_epochs",
     "decides_best_at_evaluation",
     "require_supported",
@@ -60,3 +61,8 @@ def carries_gradients_over_epochs() -> bool:
     except (OSError, TypeError):  # an installation without sources
         return False
     return "total_batched_samples % args.gradient_accumulation_steps" in source
+
+
+def can_correct_epochs() -> bool:
+    """Whether this version works out where it stands in a method of its own (4.46 does not)."""
+    return hasattr(Trainer, "_init_training_state")

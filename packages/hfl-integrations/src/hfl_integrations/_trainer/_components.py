@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Literal, Mapping
 
 from hfl_core import IncompatibleStateError
 from hfl_integrations._trainer._callbacks import states_of
 from hfl_integrations._trainer._compat import ExportableState
+from hfl_integrations._trainer._epochs import EpochStart
 from hfl_integrations._trainer._fingerprint import fingerprint
 from hfl_state import RngState
 
@@ -22,13 +23,15 @@ class TrainerPosition:
 
     Args:
         trainer: The Trainer; None for one that only reads.
+        epoch: Where its epoch in hand began.
 
     Attributes:
         saved: What was loaded last, or None.
     """
 
-    def __init__(self, trainer: Any = None) -> None:
+    def __init__(self, trainer: Any = None, epoch: EpochStart | None = None) -> None:
         self._trainer = trainer
+        self._epoch = epoch
         self.saved: Dict[str, Any] | None = None
 
     def state_dict(self) -> Dict[str, Any]:
@@ -43,6 +46,7 @@ class TrainerPosition:
         return {
             "format": FORMAT,
             "state": _plain(state),
+            "epoch": None if self._epoch is None else self._epoch.counts(),
             "callbacks": states_of(trainer.callback_handler.callbacks),
             "settings": fingerprint(trainer),
         }
@@ -73,6 +77,9 @@ class TrainerRank:
 
     Args:
         trainer: The Trainer.
+        epoch: Where its epoch in hand began.
+        on_change: What to do with the streams of another number of processes: ``"override"`` derives new
+            ones from those of rank 0.
 
     Attributes:
         saved: What was loaded last, or None.
@@ -81,9 +88,16 @@ class TrainerRank:
     per_rank = True
     restore_last = True
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(
+        self,
+        trainer: Any,
+        epoch: EpochStart,
+        *,
+        on_change: Literal["error", "override"] = "error",
+    ) -> None:
         self._trainer = trainer
-        self._rng = RngState()
+        self._epoch = epoch
+        self._rng = RngState(on_change=on_change)
         self.saved: Dict[str, Any] | None = None
 
     def state_dict(self) -> Dict[str, Any]:
@@ -92,6 +106,7 @@ class TrainerRank:
         return {
             "format": FORMAT,
             "rng": self._rng.state_dict(),
+            "epoch_rng": self._epoch.rng,
             "pending_loss": None if loss is None else float(loss),
             "last_logged": int(getattr(self._trainer, "_globalstep_last_logged", 0)),
         }
@@ -100,7 +115,8 @@ class TrainerRank:
         """Say in words what keeps the streams from being restored."""
         if saved.get("format") != FORMAT or not isinstance(saved.get("rng"), Mapping):
             return ["It does not hold the random streams of a Trainer."]
-        return self._rng.check(saved["rng"])
+        found = [saved["rng"], saved.get("epoch_rng")]
+        return [text for rng in found if rng is not None for text in self._rng.check(rng)]
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Keep a saved state."""
@@ -110,6 +126,12 @@ class TrainerRank:
         """Put the random streams where they were."""
         if self.saved is not None:
             self._rng.load_state_dict(self.saved["rng"])
+            self._epoch.went_back_to(self.saved["rng"])
+
+    def go_into_epoch(self, counts: Mapping[str, Any] | None) -> None:
+        """Let the epoch in hand begin where it began."""
+        if self.saved is not None and counts is not None:
+            self._epoch.go_into(counts, self.saved.get("epoch_rng"))
 
     def restore_pending_loss(self) -> None:
         """Go on with the mean of losses that was being formed, where the Trainer keeps it in reach."""

@@ -34,7 +34,7 @@ def fingerprint(trainer: Any) -> Dict[str, Any]:
         "per_device_batch_size": args.per_device_train_batch_size,
         "gradient_accumulation_steps": args.gradient_accumulation_steps,
         "world_size": args.world_size,
-        "samples": _length(trainer.train_dataset),
+        "samples": dataset_length(trainer.train_dataset),
         "seed": args.seed,
         "data_seed": args.data_seed,
         "drop_last": args.dataloader_drop_last,
@@ -65,7 +65,8 @@ def _differences(
     ]
 
 
-def _length(dataset: Any) -> int | None:
+def dataset_length(dataset: Any) -> int | None:
+    """Ask a dataset for its length; None where it has none."""
     try:
         return len(dataset)
     except TypeError:

@@ -6,9 +6,11 @@ the manager's business.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable, List, TypeVar
 
-from hfl_core import ConfigError
+import torch.distributed
+
+_Result = TypeVar("_Result")
 
 
 def speaks(trainer: Any) -> bool:
@@ -16,17 +18,14 @@ def speaks(trainer: Any) -> bool:
     return bool(trainer.is_world_process_zero())
 
 
-def require_supported(world_size: int) -> None:
-    """Refuse, at the start instead of at the first save, what the manager refuses.
+def first_says(look: Callable[[], _Result]) -> _Result:
+    """Look at the run's directory on rank 0, which alone is sure to see it, and tell all processes.
 
     Args:
-        world_size: The number of processes that train together.
-
-    Raises:
-        ConfigError: There are several.
+        look: What to do there; it does not raise.
     """
-    if world_size > 1:
-        raise ConfigError(
-            f"This run has {world_size} processes, and a joint checkpoint of several is not supported yet.",
-            hint="Train with one process, or leave LifecycleCallback out.",
-        )
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return look()
+    found: List[Any] = [look() if torch.distributed.get_rank() == 0 else None]
+    torch.distributed.broadcast_object_list(found, src=0)
+    return found[0]  # type: ignore[no-any-return]  # what `look` has returned

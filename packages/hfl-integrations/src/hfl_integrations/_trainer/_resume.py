@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Tuple
 from hfl_checkpoint import CheckpointManager, CheckpointNotFoundError, MissingComponentError
 from hfl_core import ConfigError, IncompatibleStateError, get_logger
 from hfl_integrations._trainer import _callbacks
-from hfl_integrations._trainer._compat import TrainerState, TrainOutput
+from hfl_integrations._trainer._compat import TrainerState, TrainOutput, can_correct_epochs
 from hfl_integrations._trainer._components import POSITION, TrainerPosition
-from hfl_integrations._trainer._fingerprint import changed_plan, fingerprint, moved_data
+from hfl_integrations._trainer._epochs import place_of
+from hfl_integrations._trainer._fingerprint import (
+    changed_plan,
+    dataset_length,
+    fingerprint,
+    moved_data,
+)
+from hfl_integrations._trainer._ranks import first_says
 
 if TYPE_CHECKING:
     from hfl_checkpoint import Checkpoint
@@ -102,12 +109,30 @@ class Resume:
                     hint="Use the old settings, or LifecycleCallback(…, on_change='override').",
                 )
             _log.warning("%s The run goes on, and is no longer what it would have been.", text)
+        self._refuse_unknown_epochs()
         manager.restore(checkpoint, allow_missing=_DISPENSABLE, **self._saves.components())
+        self._saves.rank.go_into_epoch(self._known_state().get("epoch"))
         if manager is self._manager:
             self._saves.went_on_from(checkpoint.step)
         else:
             manager.close()
         _log.info("going on from %s, step %d", checkpoint.name, checkpoint.step)
+
+    def place(self, epochs: int, batches: int) -> Tuple[int, int]:
+        """Correct where the Trainer believes to stand in a dataset whose length it does not know.
+
+        Args:
+            epochs: The epochs that it takes to be behind.
+            batches: The batches of the one in hand that it takes to be behind.
+        """
+        counts = None if self._ticket is None else self._known_state().get("epoch")
+        trainer = self._trainer
+        if counts is None or dataset_length(trainer.train_dataset) is not None:
+            return epochs, batches
+        epochs, steps = place_of(counts, trainer.state.global_step)
+        if trainer.args.ignore_data_skip:
+            return epochs, 0
+        return epochs, steps * int(trainer.args.gradient_accumulation_steps)
 
     def on_train_begin(self) -> None:
         """Restore what the Trainer has reset on its way here; stop where there is nothing left to train."""
@@ -129,6 +154,11 @@ class Resume:
                 "ignore_data_skip=True: the interrupted epoch begins anew, so that its samples are seen "
                 "again; the result differs from that of an uninterrupted run"
             )
+        if trainer.args.eval_on_start:
+            _log.warning(
+                "eval_on_start=True: this is no start, so there is no evaluation before it"
+            )
+            trainer.args.eval_on_start = False
         state = trainer.state
         if _callbacks.stopped_early(callbacks) or state.global_step >= state.max_steps:
             raise _NothingLeftError
@@ -142,6 +172,20 @@ class Resume:
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _refuse_unknown_epochs(self) -> None:
+        """Old versions would skip past the end of such a dataset, and end the training there."""
+        counts, trainer = self._known_state().get("epoch"), self._trainer
+        if counts is None or can_correct_epochs() or trainer.args.ignore_data_skip:
+            return
+        epochs, _ = place_of(counts, 0)
+        if epochs and dataset_length(trainer.train_dataset) is None:
+            raise IncompatibleStateError(
+                f"The dataset has no length, the run was in its pass {epochs + 1}, and this version of "
+                "transformers takes all steps for steps of the first one.",
+                hint="Upgrade transformers, give the dataset a __len__, or begin the pass anew with "
+                "ignore_data_skip=True.",
+            )
+
     def _find(self, wanted: Any) -> Tuple[CheckpointManager, Checkpoint, Mapping[str, Any]] | None:
         try:
             manager, which = self._place(wanted)
@@ -152,7 +196,9 @@ class Resume:
             self._refuse_to_forget_stock()
             _log.warning("%s has no checkpoint yet; training begins", self._manager.directory)
             return None
-        checkpoint = manager.latest() if which == "latest" else manager.find(which)
+        checkpoint = first_says(
+            lambda: manager.latest() if which == "latest" else manager.find(which)
+        )
         if checkpoint is None:
             raise AssertionError("it has just been read")
         return manager, checkpoint, state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Literal, Mapping
 
 from hfl_checkpoint import (
     Checkpoint,
@@ -15,7 +15,9 @@ from hfl_checkpoint import (
 from hfl_core import ConfigError, get_logger
 from hfl_integrations._trainer._compat import decides_best_at_evaluation
 from hfl_integrations._trainer._components import TrainerPosition, TrainerRank, components_of
+from hfl_integrations._trainer._epochs import EpochStart
 from hfl_integrations._trainer._plan import best_metric, best_mode
+from hfl_integrations._trainer._ranks import first_says
 
 _log = get_logger(__name__)
 
@@ -43,24 +45,35 @@ class Saves:
         trainer: The Trainer.
         manager: Where to.
         follows_trainer: Whether the Trainer's ``save_strategy`` decides when.
+        on_change: What to do with the random streams of another number of processes.
 
     Attributes:
+        epoch: Where the epoch in hand began.
         position: The component with the Trainer's state.
         rank: The component with this process's random streams.
         is_after_epoch: Whether the Trainer has just called ``on_epoch_end``.
         is_preempted: Whether training was stopped to go on elsewhere.
     """
 
-    def __init__(self, trainer: Any, manager: CheckpointManager, *, follows_trainer: bool) -> None:
+    def __init__(
+        self,
+        trainer: Any,
+        manager: CheckpointManager,
+        *,
+        follows_trainer: bool,
+        on_change: Literal["error", "override"],
+    ) -> None:
         self._trainer = trainer
         self._manager = manager
         self._follows_trainer = follows_trainer
-        self.position = TrainerPosition(trainer)
-        self.rank = TrainerRank(trainer)
+        self.epoch = EpochStart(trainer)
+        self.position = TrainerPosition(trainer, self.epoch)
+        self.rank = TrainerRank(trainer, self.epoch, on_change=on_change)
         self.begin()
 
     def begin(self) -> None:
         """Forget what an earlier training left behind."""
+        self.epoch.forget()
         self.is_after_epoch = False
         self.is_preempted = False
         self._is_postponed = False
@@ -89,7 +102,11 @@ class Saves:
         trainer = self._trainer
         control, is_after_epoch = trainer.control, self.is_after_epoch
         self.is_after_epoch = False
-        if not is_after_epoch and self._is_last_step():
+        ends_epoch = not is_after_epoch and self._ends_epoch()
+        if not is_after_epoch:
+            self.epoch.on_step(is_last=ends_epoch)
+        # To such a step the Trainer comes back after the epoch.
+        if not is_after_epoch and (ends_epoch or control.should_training_stop):
             self._is_postponed = self._is_postponed or control.should_save
             control.should_save = False
             return log_save_evaluate()
@@ -125,8 +142,8 @@ class Saves:
             return
         _log.info("loading the best model, of step %d", best.step)
         # With a manager of its own: the run goes on from where it is, not from there.
-        reader = CheckpointManager(self._manager.directory, keep="all", background=False)
-        reader.restore(best, model=trainer.model)
+        with CheckpointManager(self._manager.directory, keep="all", background=False) as reader:
+            reader.restore(best, model=trainer.model)
 
     def find_best(self) -> Any:
         """Tell the Trainer which checkpoint is the best; there may be none."""
@@ -135,7 +152,7 @@ class Saves:
         if metric is None:
             return None
         self._manager.wait()
-        best = self._manager.best(metric, best_mode(trainer.args))
+        best = first_says(lambda: self._manager.best(metric, best_mode(trainer.args)))
         if best is not None:
             trainer.state.best_model_checkpoint = str(best.path)
             if hasattr(trainer.state, "best_global_step"):
@@ -151,12 +168,11 @@ class Saves:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _is_last_step(self) -> bool:
-        """Whether the Trainer comes back to this step after the epoch."""
+    def _ends_epoch(self) -> bool:
+        """Whether the epoch has no further step."""
         trainer = self._trainer
         return bool(
-            trainer.control.should_training_stop
-            or trainer.state.epoch == int(trainer.state.epoch)
+            trainer.state.epoch == int(trainer.state.epoch)
             or trainer.accelerator.gradient_state.end_of_dataloader
         )
 

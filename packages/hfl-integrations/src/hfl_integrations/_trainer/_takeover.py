@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import signal
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Literal, Mapping
 
 from hfl_core import ConfigError, get_logger
 from hfl_integrations._trainer import _ranks
@@ -16,7 +16,7 @@ from hfl_integrations._trainer._compat import Trainer, carries_gradients_over_ep
 from hfl_integrations._trainer._plan import plan_for, wanted_metrics
 from hfl_integrations._trainer._resume import Resume
 from hfl_integrations._trainer._saves import Saves
-from hfl_integrations._trainer._workers import start_persistent_workers
+from hfl_integrations._trainer._workers import keep_steady, start_persistent_workers
 
 if TYPE_CHECKING:
     from hfl_integrations._trainer._callback import LifecycleCallback
@@ -46,7 +46,7 @@ class Takeover:
         callback: LifecycleCallback,
         *,
         preemption: Preemption,
-        on_change: str,
+        on_change: Literal["error", "override"],
         options: Mapping[str, Any],
         configured: KeepAsConfigured,
     ) -> None:
@@ -63,7 +63,12 @@ class Takeover:
             hub=options.get("hub"),
             configured=configured,
         )
-        self._saves = Saves(trainer, self._manager, follows_trainer=self._plan.follows_trainer)
+        self._saves = Saves(
+            trainer,
+            self._manager,
+            follows_trainer=self._plan.follows_trainer,
+            on_change=on_change,
+        )
         self._resume = Resume(trainer, self._manager, self._saves, on_change=on_change)
         self._originals: Dict[str, Any] = {}
         self._is_announced = False
@@ -87,6 +92,9 @@ class Takeover:
             "_load_rng_state": self._load_rng_state,
             "_load_best_model": self._saves.load_best_model,
             "_save": self._save_model_files,
+            "_init_training_state": self._init_training_state,
+            "get_train_dataloader": self._get_train_dataloader,
+            "get_eval_dataloader": self._get_eval_dataloader,
         }.items():
             original = getattr(self.trainer, name, None)
             if original is not None:
@@ -109,8 +117,13 @@ class Takeover:
         self._warn_of_gradients_that_no_checkpoint_holds()
         self._resume.on_train_begin()
 
+    def on_epoch_begin(self) -> None:
+        """Remember where the epoch begins, or go back to where it did."""
+        self._saves.epoch.on_epoch_begin()
+
     def on_epoch_end(self) -> None:
         """The next look at saving is the one after the epoch."""
+        self._saves.epoch.on_epoch_end()
         self._saves.is_after_epoch = True
 
     def on_evaluate(self, metrics: Mapping[str, Any]) -> None:
@@ -140,7 +153,6 @@ class Takeover:
                 "A hyperparameter search trains many runs, and one directory holds one.",
                 hint="Search without LifecycleCallback, or with one for each trial's Trainer.",
             )
-        _ranks.require_supported(self.trainer.args.world_size)
         self._be_last()
         self._announce(resume_from_checkpoint)
         original = self._originals["train"]
@@ -153,6 +165,15 @@ class Takeover:
         return self._saves.after_step(
             lambda: self._originals["_maybe_log_save_evaluate"](*args, **kwargs)
         )
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> Any:
+        return self._resume.place(*self._originals["_init_training_state"](*args, **kwargs))
+
+    def _get_train_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        return keep_steady(self._originals["get_train_dataloader"](*args, **kwargs))
+
+    def _get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        return keep_steady(self._originals["get_eval_dataloader"](*args, **kwargs))
 
     def _load_from_checkpoint(self, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
         if self._resume.owns(checkpoint):
@@ -203,6 +224,7 @@ class Takeover:
         args = self.trainer.args
         names = (
             "save_strategy",
+            "eval_on_start",  # put out of force where it is no start
             "save_total_limit",  # it would delete what an earlier Trainer left in output_dir
             "restore_callback_states_from_checkpoint",  # it makes new callbacks; here the old ones stay
         )

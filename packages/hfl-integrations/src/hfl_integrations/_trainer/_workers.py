@@ -1,8 +1,13 @@
-"""Data loaders with persistent workers draw a random number when their workers start, and never again."""
+"""What the worker processes of a Trainer's data loaders need: to start in time, and to outlive a signal.
+
+Data loaders with persistent workers draw a random number when their workers start, and never again.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Iterable
+
+from hfl_core import SteadyWorker
 
 
 def start_persistent_workers(trainer: Any) -> None:
@@ -37,3 +42,20 @@ def _start(loader: Any) -> None:
     inner = getattr(loader, "base_dataloader", loader)
     if getattr(inner, "persistent_workers", False) and getattr(inner, "_iterator", 0) is None:
         iter(inner)
+
+
+def keep_steady(loader: Any) -> Any:
+    """Let the workers of a data loader outlive a signal that their whole process group gets.
+
+    Otherwise the step in hand fails for want of its batches, before it can be saved.
+
+    Args:
+        loader: What the Trainer made.
+
+    Returns:
+        The same.
+    """
+    inner = getattr(loader, "base_dataloader", loader)
+    if getattr(inner, "num_workers", 0) and not isinstance(inner.worker_init_fn, SteadyWorker):
+        inner.worker_init_fn = SteadyWorker(inner.worker_init_fn)
+    return loader

@@ -14,7 +14,7 @@ from hfl_repo._transfer._patience import Patience
 from hfl_repo._transfer._xet import is_xet_available, send_by_xet
 
 if TYPE_CHECKING:
-    from hfl_core._progress import ProgressTask
+    from hfl_core import ProgressTask
     from hfl_repo._hub import Hub
     from hfl_repo._target import Target
 

@@ -1,4 +1,4 @@
-"""A folder's `hfl.toml`: what it says, and how to make it say something else and keep the rest."""
+"""A file of settings: what it says, and how to make it say something else and keep the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Mapping
 from hfl_core import load_settings, write_atomically
 from hfl_core.errors import ConfigError
 
-__all__ = ["ProjectFile", "read_project_file"]
+__all__ = ["SettingsFile", "read_project_file", "read_settings_file"]
 
 NAME = "hfl.toml"
 _HEADER = """\
@@ -27,8 +27,8 @@ _EXAMPLES = {
 
 
 @dataclass(frozen=True)
-class ProjectFile:
-    """What a folder's file says.
+class SettingsFile:
+    """What a file of settings says: a folder's `hfl.toml`, or the user's `config.toml`.
 
     Attributes:
         path: The file.
@@ -42,7 +42,7 @@ class ProjectFile:
     values: Mapping[str, Any]
     shadowed: Path | None
 
-    def conflicts(self, settings: Mapping[str, str]) -> dict[str, Any]:
+    def conflicts(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the file sets to something else than these settings."""
         return {
             name: self.values[name]
@@ -50,7 +50,7 @@ class ProjectFile:
             if name in self.values and self.values[name] != value
         }
 
-    def with_settings(self, settings: Mapping[str, str]) -> str:
+    def with_settings(self, settings: Mapping[str, Any]) -> str:
         """Return the text with these settings; comments and everything else stay.
 
         Args:
@@ -60,25 +60,45 @@ class ProjectFile:
             ConfigError: The file is written in a way in which that cannot be put in.
         """
         if self.text is None:
-            return _new_text(settings)
+            return _new_text(settings, with_header=self.path.name == NAME)
         missing = {name: each for name, each in settings.items() if self.values.get(name) != each}
         if not missing:
             return self.text
         text = _edited(self.text, missing)
-        if _parsed(text, self.path) != {**self.values, **settings}:
-            lines = ", ".join(_line(name, value) for name, value in missing.items())
+        lines = ", ".join(_line(name, value) for name, value in missing.items())
+        self._require(text, {**self.values, **settings}, f"Write into it: {lines}")
+        return text
+
+    def without(self, name: str) -> str:
+        """Return the text without a setting; comments and everything else stay.
+
+        Args:
+            name: A setting that it holds.
+
+        Raises:
+            ConfigError: The file is written in a way in which that cannot be taken out.
+        """
+        text = re.sub(
+            _pattern(name) + r"[^\r\n]*\r?\n?", "", self.text or "", count=1, flags=re.MULTILINE
+        )
+        rest = {key: value for key, value in self.values.items() if key != name}
+        self._require(text, rest, f"Take {name!r} out of it by hand.")
+        return text
+
+    def _require(self, text: str, values: Mapping[str, Any], otherwise: str) -> None:
+        if _parsed(text, self.path) != values:
             raise ConfigError(
                 f"'{self.path}' is written in a way that cannot be changed without touching the rest.",
-                hint=f"Write into it: {lines}",
+                hint=otherwise,
             )
-        return text
 
     def write(self, text: str) -> None:
         """Replace the file; where a link stands, the file that it leads to."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(os.path.realpath(self.path), text)
 
 
-def read_project_file(folder: Path) -> ProjectFile:
+def read_project_file(folder: Path) -> SettingsFile:
     """Read a folder's file.
 
     Args:
@@ -94,26 +114,46 @@ def read_project_file(folder: Path) -> ProjectFile:
     settings = load_settings(folder)  # whatever is wrong with the file is said here
     sources = {Path(settings.source(row.name)) for row in settings.fields()}
     above = [each for each in sources if each.name == NAME and each != path]
+    return read_settings_file(path, shadowed=above[0] if above else None)
+
+
+def read_settings_file(path: Path, *, shadowed: Path | None = None) -> SettingsFile:
+    """Read a file of settings.
+
+    Args:
+        path: The file; it need not exist.
+        shadowed: What holds as long as it does not.
+
+    Raises:
+        ConfigError: It is not valid TOML.
+    """
     if not path.exists():
-        return ProjectFile(path, None, {}, above[0] if above else None)
+        return SettingsFile(path, None, {}, shadowed)
     text = path.read_bytes().decode()  # not as text, which would change its line ends
-    return ProjectFile(path, text, _parsed(text, path), None)
+    return SettingsFile(path, text, _parsed(text, path), None)
 
 
-def _new_text(settings: Mapping[str, str]) -> str:
+def _new_text(settings: Mapping[str, Any], *, with_header: bool) -> str:
+    if not with_header:
+        return "".join(f"{_line(name, value)}\n" for name, value in settings.items())
     lines = [
         _line(name, settings[name]) if name in settings else example
         for name, example in _EXAMPLES.items()
     ]
+    lines += [_line(name, value) for name, value in settings.items() if name not in _EXAMPLES]
     return _HEADER + "\n".join(lines) + "\n"
 
 
-def _edited(text: str, settings: Mapping[str, str]) -> str:
+def _pattern(name: str) -> str:
+    value = r"""("[^"\r\n]*"|'[^'\r\n]*'|[\w.+-]+)"""
+    return rf"""^[ \t]*{name}[ \t]*=[ \t]*{value}(?=[ \t]*(#|\r?$))"""
+
+
+def _edited(text: str, settings: Mapping[str, Any]) -> str:
     for name, value in settings.items():
         line = _line(name, value)
-        pattern = rf"""^[ \t]*{name}[ \t]*=[ \t]*("[^"\r\n]*"|'[^'\r\n]*')(?=[ \t]*(#|\r?$))"""
         text, count = re.subn(
-            pattern,
+            _pattern(name),
             lambda _, line=line: line,  # type: ignore[misc]  # a function: backslashes stay
             text,
             count=1,
@@ -121,15 +161,17 @@ def _edited(text: str, settings: Mapping[str, str]) -> str:
         )
         if count:
             continue
-        if _EXAMPLES[name] in text:
+        if name in _EXAMPLES and _EXAMPLES[name] in text:
             text = text.replace(_EXAMPLES[name], line, 1)
-        else:  # before the first table, which would take it in
+        elif re.search(r"^[ \t]*\[", text, flags=re.MULTILINE):  # the first table would take it in
             text = f"{line}\n{text}"
+        else:
+            text = f"{text}\n{line}\n" if text and not text.endswith("\n") else f"{text}{line}\n"
     return text
 
 
-def _line(name: str, value: str) -> str:
-    return f"{name} = {json.dumps(value, ensure_ascii=False)}"  # JSON's strings are TOML's
+def _line(name: str, value: Any) -> str:
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"  # JSON's scalars are TOML's
 
 
 def _parsed(text: str, path: Path) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""accelerate: save_state and load_state on the checkpoint manager."""

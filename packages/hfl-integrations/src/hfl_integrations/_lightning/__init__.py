@@ -1,0 +1,1 @@
+"""Lightning: a checkpoint callback, a checkpoint plugin and a helper for Fabric."""

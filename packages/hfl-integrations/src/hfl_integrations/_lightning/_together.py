@@ -1,0 +1,38 @@
+"""One answer for all processes of a training: that of rank 0, which may see what others do not."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+def from_first(work: Callable[[], _Result]) -> _Result:
+    """Do something on rank 0, and return what came of it on every process; each has to ask.
+
+    Args:
+        work: What to do.
+
+    Returns:
+        What it returned there.
+
+    Raises:
+        Exception: What it raised there.
+    """
+    distributed: Any = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return work()
+    if distributed.get_world_size() == 1:
+        return work()
+    told: Any = [None]
+    if distributed.get_rank() == 0:
+        try:
+            told = [(work(), None)]
+        except Exception as error:  # noqa: BLE001  # the others would wait for ever
+            told = [(None, error)]
+    distributed.broadcast_object_list(told, src=0)
+    result, failure = told[0]
+    if failure is not None:
+        raise failure
+    return result  # type: ignore[no-any-return]  # what `work` has returned

@@ -1,0 +1,1 @@
+"""What ``hfl doctor`` looks at, and what it makes of it."""
