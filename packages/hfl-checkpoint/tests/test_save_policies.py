@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -625,3 +626,18 @@ def test_a_policy_that_listens_to_nothing_may_have_attributes_of_any_name(
     manager = open_manager(save=Mine())
     walk(manager, [1, 2])
     assert saved(manager) == [(2, "mine")]
+
+
+def test_seconds_that_are_left_pass_whatever_the_clock_on_the_wall_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall, passed = [1e9], [5.0]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    monkeypatch.setattr(time, "monotonic", lambda: passed[0])
+    policy = BeforeDeadline(100, margin=10)
+    wall[0] += 86_400.0  # summer time, or a clock that was set
+    passed[0] += 1.0
+    assert policy.should_save(SaveContext(1, None, 0, None, {})) is None
+    wall[0] -= 2 * 86_400.0
+    passed[0] += 95.0
+    assert policy.should_save(SaveContext(2, None, 1, None, {})) == "deadline"

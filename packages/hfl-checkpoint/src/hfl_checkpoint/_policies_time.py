@@ -90,10 +90,12 @@ class BeforeDeadline(Joinable):
         deadline: Union[datetime.datetime, datetime.timedelta, float],
         *,
         margin: float = 60.0,
-        clock: Clock = time.time,
+        clock: Clock | None = None,
     ) -> None:
-        self._clock = clock
-        now = clock()
+        # Seconds that are left pass whatever happens to the clock on the wall; a moment is one on it.
+        is_moment = isinstance(deadline, datetime.datetime)
+        self._clock = clock or (time.time if is_moment else time.monotonic)
+        now = self._clock()
         if isinstance(deadline, datetime.datetime):
             if deadline.tzinfo is None:
                 raise ConfigError(
@@ -122,12 +124,13 @@ class BeforeDeadline(Joinable):
                 hint="margin=120 leaves two minutes to spare.",
             )
         self.margin = float(margin)
+        self._shown = self._moment if is_moment or clock else time.time() + self._moment - now
         self._is_saved = False
         self._slowest_save = self._slowest_step = 0.0
         self._asked_at: float | None = None
 
     def __repr__(self) -> str:
-        moment = datetime.datetime.fromtimestamp(self._moment, datetime.timezone.utc)
+        moment = datetime.datetime.fromtimestamp(self._shown, datetime.timezone.utc)
         return f"BeforeDeadline({moment.isoformat(timespec='seconds')}, margin={self.margin:g})"
 
     @classmethod

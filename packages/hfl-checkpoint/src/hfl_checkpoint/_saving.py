@@ -72,6 +72,8 @@ class Saving(Session):
         self._waiting: Tuple[Snapshot, Arena] | None = None
         self._owed: str | None = None
         self._skipped: List[int] = []
+        # The highest place in the order of commits that is known to be no surprise.
+        self._seen: int | None = None
 
     @property
     def skipped(self) -> Tuple[int, ...]:
@@ -300,6 +302,22 @@ class Saving(Session):
         parent = self._line.parent
         return None if parent is None else Previous.read(self._run.path / parent)
 
+    def _warn_of_company(self, newest: Checkpoint) -> None:
+        """Say when somebody else commits to this run as well; two trainings of one run by mistake."""
+        seen, self._seen = self._seen, newest.sequence
+        others = [
+            item.name
+            for item in self._run.scan().checkpoints
+            if seen is not None and seen < item.sequence < newest.sequence
+        ]
+        if others:
+            self._warn_once(
+                f"somebody also saves into {self._run.path}: {', '.join(others)} did not come from here. "
+                "Nothing is lost, but a resume takes whichever is newest: give each training a directory "
+                "of its own",
+                key="company",
+            )
+
     def _warn_of_absent_metrics(self) -> None:
         checkpoints = self._run.scan().checkpoints
         if len(checkpoints) < 2:  # before there is a choice, a metric may well be on its way
@@ -313,7 +331,9 @@ class Saving(Session):
             )
 
     def _after_restore(self) -> None:
-        tell(self._save_policy, "on_restore", self._team.first(self.checkpoints))
+        checkpoints = self._team.first(self.checkpoints)
+        self._seen = checkpoints[-1].sequence if checkpoints else None
+        tell(self._save_policy, "on_restore", checkpoints)
 
     def _attach(self) -> str:
         """The run that this save belongs to; one of its own when nothing was restored."""
@@ -340,6 +360,7 @@ class Saving(Session):
         self._committed(checkpoint)  # first: what waits to be published is not deleted
         tell(self._save_policy, "on_commit", time.monotonic() - began)
         try:
+            self._warn_of_company(checkpoint)
             self._warn_of_absent_metrics()
             _cleanup.clean(self._run, self._keep)
         except Exception:  # noqa: BLE001  # a policy of the user's may raise anything
