@@ -5,11 +5,11 @@ python examples/integrations/accelerate_two_processes.py
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -45,30 +45,30 @@ def train(directory: str, kill_at: int) -> None:
     accelerator.end_training()
 
 
-def launch(directory: str, kill_at: int = 0) -> list[int]:
+def launch(directory: str, kill_at: int = 0) -> list[int | None]:
     """Start both processes, as ``accelerate launch --num_processes 2`` does; return how they ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    os.environ.update(
+        WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), ACCELERATE_USE_CPU="true",
+        OMP_NUM_THREADS="1",
+    )  # fmt: skip
     processes = []
     for rank in range(2):
-        place = {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, __file__, directory, str(kill_at)], env={**os.environ, **place}
-            )
-        )
-    return [process.wait() for process in processes]
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        # A fork has everything imported already.
+        fork = multiprocessing.get_context("fork")
+        processes.append(fork.Process(target=train, args=(directory, kill_at)))
+        processes[-1].start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        train(sys.argv[1], int(sys.argv[2]))
-        sys.exit()
-    os.makedirs("runs", exist_ok=True)
+    torch.set_num_threads(1)  # a fork inherits no threads
+    Path("runs").mkdir(exist_ok=True)
     assert launch("runs/killed", kill_at=10) == [-signal.SIGKILL] * 2
     print("both were killed at step 10, in the second epoch; going on from step 9")
     assert launch("runs/killed") == launch("runs/whole") == [0, 0]
