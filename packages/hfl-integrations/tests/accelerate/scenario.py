@@ -185,9 +185,9 @@ def run(wanted: dict, rank: int) -> dict:
 
 
 def _train(wanted: dict, report: dict, rank: int) -> None:
-    set_seed(wanted.get("seed", 3), device_specific=bool(wanted.get("device_specific")))
     accelerator = _accelerator(wanted)
-    evaluation, counted = _prepare(wanted, accelerator), Counted()
+    set_seed(wanted.get("seed", 3), device_specific=bool(wanted.get("device_specific")))
+    prepared, counted = _prepare(wanted, accelerator), Counted()
     accelerator.register_for_checkpointing(counted)
     if wanted.get("hooks"):
         _hook(accelerator, report)
@@ -205,9 +205,10 @@ def _train(wanted: dict, report: dict, rank: int) -> None:
             list(loaded.warnings),
         ]
     for epoch in range(checkpoints.epoch if checkpoints else 0, wanted.get("epochs", 3)):
-        if not _epoch(wanted, report, accelerator, checkpoints, counted, epoch, rank):
+        parts = (accelerator, checkpoints, counted)
+        if not _epoch(wanted, report, prepared, parts, epoch, rank):
             break
-        for batch in evaluation:
+        for batch in prepared[3]:
             report.setdefault("evaluated", []).append(batch[:, 0].tolist())
         random.random(), torch.rand(1)  # what follows an epoch may draw
         if wanted.get("save_epochs"):
@@ -217,7 +218,7 @@ def _train(wanted: dict, report: dict, rank: int) -> None:
     _finish(wanted, report, accelerator, checkpoints, counted)
 
 
-def _prepare(wanted: dict, accelerator) -> DataLoader:
+def _prepare(wanted: dict, accelerator) -> tuple:
     model, optimizer = _parts(wanted)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 0.02, total_steps=200, cycle_momentum=wanted.get("optimizer") != "LBFGS"
@@ -226,13 +227,14 @@ def _prepare(wanted: dict, accelerator) -> DataLoader:
     prepared = accelerator.prepare(model, optimizer, _loader(wanted), evaluation, scheduler)
     if wanted.get("two_models"):
         accelerator.prepare(torch.nn.Linear(1, 1))
-    return prepared[3]
+    return prepared
 
 
-def _epoch(wanted: dict, report: dict, accelerator, checkpoints, counted, epoch, rank) -> bool:
+def _epoch(wanted: dict, report: dict, prepared, parts, epoch, rank) -> bool:
     """Train an epoch; tell whether the next one is to come."""
-    model, optimizer = accelerator._models[0], accelerator._optimizers[0]
-    for batch in accelerator._dataloaders[0]:
+    accelerator, checkpoints, counted = parts
+    model, optimizer, loader, _, scheduler = prepared
+    for batch in loader:
         counted.total += 1
         rows = batch["x"] if isinstance(batch, dict) else batch
         report["seen"].append([epoch, rows[:, 0].tolist(), round(float(rows[:, 1].sum()), 4)])
@@ -242,7 +244,7 @@ def _epoch(wanted: dict, report: dict, accelerator, checkpoints, counted, epoch,
             else:
                 accelerator.backward(_loss(model, batch))
                 optimizer.step()
-            accelerator._schedulers[0].step()
+            scheduler.step()
             optimizer.zero_grad()
         if counted.total in wanted.get("save_at", []):
             checkpoints.save_state(metrics={"loss": 1.0 / counted.total})
@@ -296,6 +298,7 @@ def _finish(wanted: dict, report: dict, accelerator, checkpoints, counted) -> No
     streams = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()]
     report.update(
         model=_digest(accelerator.unwrap_model(model).state_dict()),
+        parameters=_digest(list(accelerator.unwrap_model(model).parameters())),
         optimizer=_digest(optimizer.state_dict()["state"]),
         scheduler=accelerator._schedulers[0].state_dict()["last_epoch"],
         scaler=accelerator.scaler and accelerator.scaler.state_dict(),

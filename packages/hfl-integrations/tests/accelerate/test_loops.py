@@ -263,15 +263,16 @@ def test_a_stream_without_a_state_is_said_at_once_and_saved_between_epochs(
 ) -> None:
     stream = DataLoader(Numbers(), 2)
     with caplog.at_level(logging.WARNING, "hfl"):
-        training = Training(tmp_path / "run", data=stream)
+        training = Training(tmp_path / "run", data=stream, save=EverySteps(2))
     assert "data loader 0 can be saved between two loops over it, not within one" in caplog.text
     assert "without state_dict()" in caplog.text
     for batch in training.loader:
         training.train(batch)
         with pytest.raises(ConfigError, match="is in the middle of an epoch") as caught:
             training.checkpoints.save_state()
+        assert training.checkpoints.save_if_due() is None
     assert "Save between two epochs" in caught.value.hint
-    training.checkpoints.save_state()
+    assert training.checkpoints.save_if_due().step == 3
     training.checkpoints.close()
     again = Training(tmp_path / "run", data=stream)
     again.checkpoints.load_state()

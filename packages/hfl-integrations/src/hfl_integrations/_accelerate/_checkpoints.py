@@ -197,8 +197,9 @@ class AcceleratedCheckpoints:
     def save_if_due(self, **metrics: Any) -> Checkpoint | PendingCheckpoint | None:
         """Save when the policy that was passed as ``save=`` says so; call it after every step.
 
-        Between the steps of an accumulation window nothing is saved, whatever the policy says; it is
-        asked again at the end of the window.
+        Within an accumulation window nothing is saved, whatever the policy says; it is asked again at the
+        end of the window. Nor is it within a loop over a data loader that cannot go on there: call it
+        after such a loop as well.
 
         Args:
             **metrics: What was measured; recorded when this step is saved.
@@ -216,7 +217,7 @@ class AcceleratedCheckpoints:
                 if checkpoints.is_preempted:
                     break
         """
-        if not self._accelerator.gradient_state.sync_gradients:
+        if not (self._accelerator.gradient_state.sync_gradients and self._loaders.are_known):
             return None
         saved = self.manager.step(self, **metrics)
         if saved is None:

@@ -35,6 +35,11 @@ class Loaders:
         """Epochs of the first loader that are over."""
         return int(self._positions[0].loader.iteration) if self._positions else 0
 
+    @property
+    def are_known(self) -> bool:
+        """Whether every loader could go on where it is."""
+        return not any(each.reason is not None and each.place == INSIDE for each in self._positions)
+
     def find(self) -> None:
         """Take over the loaders that were prepared since the last look.
 
