@@ -9,12 +9,15 @@ import hfl_integrations
 
 PUBLIC = {
     "CompetingCheckpointsError",
+    "FabricCheckpoints",
     "LifecycleCallback",
     "LifecycleCheckpoint",
     "LifecycleCheckpointIO",
     "UnsupportedFrameworkError",
     "__version__",
+    "export_for_lightning",
     "export_for_trainer",
+    "load_model",
 }
 
 

@@ -20,9 +20,8 @@ torch.set_num_threads(1)  # a fork inherits no threads
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 importlib.import_module(os.environ["LIGHTNING"])  # imported once, for all children
-from sklearn.datasets import load_digits  # noqa: E402, F401
-
 import scenario  # noqa: E402
+from sklearn.datasets import load_digits  # noqa: E402, F401
 
 
 def main() -> None:
