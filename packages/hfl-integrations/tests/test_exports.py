@@ -10,13 +10,16 @@ import hfl_integrations
 PUBLIC = {
     "AcceleratedCheckpoints",
     "CompetingCheckpointsError",
+    "FabricCheckpoints",
     "LifecycleCallback",
     "LifecycleCheckpoint",
     "LifecycleCheckpointIO",
     "UnsupportedFrameworkError",
     "__version__",
     "export_for_accelerate",
+    "export_for_lightning",
     "export_for_trainer",
+    "load_model",
 }
 
 

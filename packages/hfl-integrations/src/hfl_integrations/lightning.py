@@ -19,13 +19,24 @@ from hfl_core import lazy_exports
 
 if TYPE_CHECKING:
     from hfl_integrations._lightning._callback import LifecycleCheckpoint
+    from hfl_integrations._lightning._export import export_for_lightning, load_model
+    from hfl_integrations._lightning._fabric import FabricCheckpoints
     from hfl_integrations._lightning._io import LifecycleCheckpointIO
 
 _EXPORTS = {
+    "FabricCheckpoints": "hfl_integrations._lightning._fabric",
     "LifecycleCheckpoint": "hfl_integrations._lightning._callback",
     "LifecycleCheckpointIO": "hfl_integrations._lightning._io",
+    "export_for_lightning": "hfl_integrations._lightning._export",
+    "load_model": "hfl_integrations._lightning._export",
 }
 
-__all__ = ["LifecycleCheckpoint", "LifecycleCheckpointIO"]
+__all__ = [
+    "FabricCheckpoints",
+    "LifecycleCheckpoint",
+    "LifecycleCheckpointIO",
+    "export_for_lightning",
+    "load_model",
+]
 
 __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Mapping
+from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 import pytest
 
@@ -48,13 +48,16 @@ class Zygote:
     def runner(self, folder: Path) -> Run:
         """What trains below a folder: ``run(directory="run", callback={...}, resume="last")``."""
 
-        def train(*, expect: int = 0, fails: bool = False, **wanted: Any) -> Any:
+        def each(**wanted: Any) -> List[Dict[str, Any]]:
             self._log.open("w").close()
             wanted["folder"] = str(folder)
             self._process.stdin.write(json.dumps(wanted) + "\n")
             self._process.stdin.flush()
-            answers = json.loads(self._process.stdout.readline())
-            tail = self._log.read_text()[-int(os.environ.get("TAIL", "3000")) :]
+            return json.loads(self._process.stdout.readline())
+
+        def train(*, expect: int = 0, fails: bool = False, **wanted: Any) -> Any:
+            answers = each(**wanted)
+            tail = self._log.read_text()[-3000:]
             for answer in answers:
                 report = answer["report"]
                 assert (answer["signal"] or answer["code"]) == expect, (report, tail)
@@ -62,6 +65,7 @@ class Zygote:
             reports = [answer["report"] for answer in answers]
             return reports if "ranks" in wanted else reports[0]
 
+        train.each = each
         return train
 
 

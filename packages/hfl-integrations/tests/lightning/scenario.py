@@ -89,6 +89,14 @@ class Signals(pl.Callback):
     def on_train_epoch_start(self, *_) -> None:
         self.epochs += 1
 
+    def on_validation_batch_end(self, trainer, *_, **__) -> None:
+        if trainer.sanity_checking or "kill_in_validation" not in self.wanted:
+            return
+        self.manager.wait()
+        self.validations = getattr(self, "validations", 0) + (trainer.val_dataloaders is not None)
+        if self.validations == 3 * (self.wanted["kill_in_validation"] - 1) + 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
 
 class Lit(pl.LightningModule):
     def __init__(
@@ -252,7 +260,7 @@ def run(wanted: dict) -> dict:
     report: dict = {}
     try:
         _train(wanted, report)
-    except Exception as caught:
+    except BaseException as caught:  # SIGTERM's is a SystemExit
         if not isinstance(
             caught, (HflError, KeyError, ValueError, OSError, RuntimeError)
         ) and not any(

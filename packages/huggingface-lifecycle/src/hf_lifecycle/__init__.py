@@ -126,12 +126,15 @@ if TYPE_CHECKING:
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
     from hfl_integrations import AcceleratedCheckpoints as AcceleratedCheckpoints
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
+    from hfl_integrations import FabricCheckpoints as FabricCheckpoints
     from hfl_integrations import LifecycleCallback as LifecycleCallback
     from hfl_integrations import LifecycleCheckpoint as LifecycleCheckpoint
     from hfl_integrations import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations import UnsupportedFrameworkError as UnsupportedFrameworkError
     from hfl_integrations import export_for_accelerate as export_for_accelerate
+    from hfl_integrations import export_for_lightning as export_for_lightning
     from hfl_integrations import export_for_trainer as export_for_trainer
+    from hfl_integrations import load_model as load_model
     from hfl_localhub import Fault as Fault
     from hfl_localhub import Faults as Faults
     from hfl_localhub import LocalHub as LocalHub
@@ -241,6 +244,7 @@ _EXPORTS = {
     "EveryEpochs": "hfl_checkpoint",
     "EveryMinutes": "hfl_checkpoint",
     "EverySteps": "hfl_checkpoint",
+    "FabricCheckpoints": "hfl_integrations",
     "Fault": "hfl_localhub",
     "Faults": "hfl_localhub",
     "GatedRepoError": "hfl_repo",
@@ -373,12 +377,14 @@ _EXPORTS = {
     "configure_logging": "hfl_core",
     "export_checkpoint": "hfl_checkpoint",
     "export_for_accelerate": "hfl_integrations",
+    "export_for_lightning": "hfl_integrations",
     "export_for_trainer": "hfl_integrations",
     "find_runs": "hfl_checkpoint",
     "find_signals": "hfl_core",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
+    "load_model": "hfl_integrations",
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
     "mask_token": "hfl_auth",

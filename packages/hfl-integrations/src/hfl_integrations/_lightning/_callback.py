@@ -17,6 +17,7 @@ from hfl_integrations._lightning._resume import Resume
 from hfl_integrations._lightning._retention import KeepAsModelCheckpoint
 from hfl_integrations._lightning._saves import Request, Saves
 from hfl_integrations._lightning._seams import Replaced, Seams, as_first_says, load_ours
+from hfl_state import RngState
 
 if TYPE_CHECKING:
     import os
@@ -228,12 +229,26 @@ class LifecycleCheckpoint(_Base):
 
     # -- what the seams call ------------------------------------------------------------------
 
-    def on_boundary(self, *, within_epoch: bool, is_ending: bool = False) -> None:
+    def before_validation(self) -> Mapping[str, Any]:
+        """Save what was decided, as a validation may take long, and return where the random streams stand."""
+        streams = RngState().state_dict()
+        if self._request is not None:
+            self.on_boundary(within_epoch=True, streams=streams)
+        return streams
+
+    def on_boundary(
+        self,
+        *,
+        within_epoch: bool,
+        is_ending: bool = False,
+        streams: Mapping[str, Any] | None = None,
+    ) -> None:
         """Save what was decided, now that the step or the epoch is over.
 
         Args:
             within_epoch: Whether the epoch goes on after this.
             is_ending: Whether Lightning is about to end the training, as it got SIGTERM.
+            streams: Where the random streams stood before a validation that is to be made up for.
         """
         saves = self._saves
         if saves is None or saves.is_preempted:
@@ -243,7 +258,7 @@ class LifecycleCheckpoint(_Base):
         if request is None and is_ending and trainer.global_step > 0:
             request = Request(self._next_path(trainer), self.save_weights_only, "preemption")
         if request is not None:
-            self._write(request, within_epoch=within_epoch)
+            self._write(request, within_epoch=within_epoch, streams=streams)
         else:
             self._ask_policy(within_epoch)
         if is_ending:
@@ -341,11 +356,17 @@ class LifecycleCheckpoint(_Base):
         ):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
-    def _write(self, request: Request, *, within_epoch: bool) -> None:
+    def _write(
+        self,
+        request: Request,
+        *,
+        within_epoch: bool,
+        streams: Mapping[str, Any] | None = None,
+    ) -> None:
         saves = self._saves
         if saves is None:
             raise AssertionError("only called while a Trainer fits")
-        actual = saves.write(request, within_epoch=within_epoch)
+        actual = saves.write(request, within_epoch=within_epoch, streams=streams)
         if actual != request.path:
             _bookkeeping.rename(self, request.path, actual)
         for logger in saves.trainer.loggers if saves.trainer.is_global_zero else ():

@@ -115,6 +115,12 @@ def is_sigterm(error: BaseException) -> bool:
     return any(cls.__name__ == "SIGTERMException" for cls in type(error).__mro__)
 
 
+def sigterm_error(trainer: Any) -> BaseException:
+    """Make what Lightning raises to end a training that got SIGTERM."""
+    made: BaseException = framework_of(trainer).find("utilities.exceptions", "SIGTERMException")()
+    return made
+
+
 @contextlib.contextmanager
 def without_restarting(loop: Any) -> Iterator[None]:
     """Let a loop think for a moment that it restarts, so that it makes no new iterator."""

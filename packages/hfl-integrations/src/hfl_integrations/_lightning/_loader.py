@@ -17,6 +17,9 @@ class PositionedLoader:
     Lightning asks loaders that have a ``state_dict`` for it, and warns about others. The position of
     every process is saved elsewhere, so there is nothing in it.
 
+    Attributes:
+        is_open: Whether a loop over it is not at its end, be it that it has seen the last batch.
+
     Args:
         loader: The loader that Lightning has prepared: with a distributed sampler where one is needed.
         on_change: As for `hfl_state.ResumableLoader`.
@@ -27,6 +30,8 @@ class PositionedLoader:
         self._loader = loader
         self._inner = ResumableLoader(loader, on_change=on_change)
         self._is_going_on = False
+        self._is_over = False
+        self.is_open = False
         # Where nobody knows the number of batches, Lightning fetches one ahead to see the last one.
         self._before: Deque[Dict[str, Any]] | None = (
             None if _has_length(loader) else collections.deque(maxlen=4)
@@ -42,6 +47,15 @@ class PositionedLoader:
 
     def __iter__(self) -> Iterator[Any]:
         """Hand out the rest of an epoch once after a resume, and the next epoch otherwise."""
+        is_over, self._is_over = self._is_over, False
+        self.is_open = True
+        try:
+            if not is_over:
+                yield from self._batches()
+        finally:
+            self.is_open = False
+
+    def _batches(self) -> Iterator[Any]:
         if self._is_going_on:
             self._is_going_on = False
         elif not self._inner.is_epoch_start:
@@ -70,15 +84,20 @@ class PositionedLoader:
             return self._before[-ahead]
         return self._inner.state_dict()
 
-    def go_to(self, position: Mapping[str, Any], *, within_epoch: bool) -> None:
+    def go_to(
+        self, position: Mapping[str, Any], *, within_epoch: bool, was_open: bool = False
+    ) -> None:
         """Go to a position.
 
         Args:
             position: What `position` returned.
             within_epoch: Whether the next loop goes on from there; otherwise it is a new epoch.
+            was_open: Whether a loop was not at its end. When it had seen the last batch, the next loop is the
+                rest of it, which is empty.
         """
         self._inner.load_state_dict(position)
         self._is_going_on = within_epoch
+        self._is_over = was_open and self._inner.is_epoch_start
 
     def check(self, position: Mapping[str, Any]) -> Any:
         """Say in words what keeps a position from being gone to."""

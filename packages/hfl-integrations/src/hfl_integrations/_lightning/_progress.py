@@ -6,6 +6,8 @@ from typing import Any, Dict, Mapping
 
 import torch
 
+from hfl_integrations._lightning import _means
+
 _METRICS = ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics")
 
 
@@ -18,9 +20,9 @@ def capture(trainer: Any) -> Dict[str, Any]:
     connector = trainer._logger_connector
     return {
         "results": {
-            key: _result(item)
+            key: _means.capture(item)
             for key, item in trainer.fit_loop.epoch_loop._results.items()
-            if item.is_tensor and not item.has_reset
+            if item.is_tensor and item.meta.on_epoch and not item.has_reset
         },
         "modules": {
             name: _metric(module)
@@ -51,36 +53,12 @@ def restore(trainer: Any, saved: Mapping[str, Any], *, within_epoch: bool) -> No
         if name in modules and _is_metric(modules[name]):
             _fill(modules[name], state, device)
     if within_epoch and saved["results"]:
-        _await(trainer.fit_loop.epoch_loop._results, saved["results"], device)
-
-
-def _await(results: Any, saved: Mapping[str, Any], device: Any) -> None:
-    """Fill a mean when it is registered, with the first batch that logs to it."""
-    waiting = dict(saved)
-    original = results.update_metrics
-
-    def update_metrics(key: str, *args: Any, **kwargs: Any) -> Any:
-        if key in waiting:
-            _fill(results[key], waiting.pop(key), device)
-        if not waiting:
-            del results.update_metrics
-        return original(key, *args, **kwargs)
-
-    results.update_metrics = update_metrics
-
-
-def _result(item: Any) -> Dict[str, Any]:
-    names = ("value", "cumulated_batch_size") if item.meta.is_mean_reduction else ("value",)
-    found: Dict[str, Any] = {name: getattr(item, name) for name in names}
-    return {
-        "states": {name: _copy(value) for name, value in found.items()},
-        "updates": _updates(item),
-    }
+        _means.restore(trainer, saved["results"])
 
 
 def _metric(module: Any) -> Dict[str, Any]:
     states = {name: _copy(getattr(module, name)) for name in module._defaults}
-    return {"states": states, "updates": _updates(module)}
+    return {"states": states, "updates": int(getattr(module, "_update_count", 0))}
 
 
 def _fill(metric: Any, saved: Mapping[str, Any], device: Any) -> None:
@@ -88,10 +66,6 @@ def _fill(metric: Any, saved: Mapping[str, Any], device: Any) -> None:
         setattr(metric, name, _copy(value, device))
     metric._update_count = saved["updates"]
     metric._computed = None
-
-
-def _updates(metric: Any) -> int:
-    return int(getattr(metric, "_update_count", 0))
 
 
 def _copy(value: Any, device: Any = None) -> Any:

@@ -18,6 +18,7 @@ class RankState:
         loaders: The positions of the training loaders.
         progress: What of the epoch in progress is to be saved.
         on_change: As for `hfl_state.RngState`.
+        streams: Where the random streams stood, if that is not where they stand now.
     """
 
     per_rank = True
@@ -29,17 +30,19 @@ class RankState:
         progress: Mapping[str, Any],
         *,
         on_change: Any = "error",
+        streams: Mapping[str, Any] | None = None,
     ) -> None:
         self._loaders = loaders
         self._progress = progress
         self._rng = RngState(on_change=on_change)
+        self._streams = streams
         self.saved: Dict[str, Any] | None = None
 
     def state_dict(self) -> Dict[str, Any]:
         """Return where all stands; nothing is drawn."""
         return {
             "format": FORMAT,
-            "rng": self._rng.state_dict(),
+            "rng": self._rng.state_dict() if self._streams is None else self._streams,
             "loaders": self._loaders,
             "progress": self._progress,
         }

@@ -30,6 +30,9 @@ class Resume:
         manager: The run's manager.
         saves: The saving side, which has the loaders.
         on_change: ``"error"`` or ``"override"``.
+
+    Attributes:
+        is_validation_due: Whether the last batch is still to be followed by a validation.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Resume:
         self._rank: RankState | None = None
         self._is_within_epoch = False
         self._is_due = False
-        self._model: Mapping[str, Any] = {}
+        self.is_validation_due = False
 
     def take(self, checkpoint: Mapping[str, Any]) -> None:
         """Learn what Lightning is restoring.
@@ -101,6 +104,7 @@ class Resume:
         """Go on in the middle of the data; False when it is a new epoch."""
         if not (self._is_due and self._is_within_epoch):
             return False
+        self.is_validation_due = bool(self._position["validation_due"])
         self._finish(data_fetcher)
         with without_restarting(self._trainer.fit_loop.epoch_loop):
             original(data_fetcher)
@@ -151,6 +155,12 @@ class Resume:
 
     def _go_to(self, positions: List[Any]) -> None:
         loaders = [loader for _, loader in sorted(self._saves.loaders.items())]
+        loop = self._trainer.fit_loop.epoch_loop
+        goes_on = (
+            self._is_within_epoch
+            and loop.batch_progress.current.completed > 0
+            and not loop._num_ready_batches_reached()
+        )
         if len(loaders) != len(positions):
             raise IncompatibleStateError(
                 f"There were {len(positions)} training loaders, and there are {len(loaders)}.",
@@ -158,7 +168,7 @@ class Resume:
             )
         for loader, position in zip(loaders, positions):
             if loader is not None and position is not None:
-                loader.go_to(position, within_epoch=self._is_within_epoch)
+                loader.go_to(position, within_epoch=goes_on)
 
     def _require_same_accumulation(self) -> None:
         was, here = self._position["accumulate_grad_batches"], self._trainer.accumulate_grad_batches

@@ -86,12 +86,27 @@ class Saves:
         self.written: tuple[int, str] = (-1, "")
         self.is_preempted = False
 
-    def write(self, request: Request, *, within_epoch: bool) -> str:
-        """Save what was asked for, and return where it is; the same step is not saved twice."""
+    def write(
+        self,
+        request: Request,
+        *,
+        within_epoch: bool,
+        streams: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Save what was asked for; the same step is not saved twice.
+
+        Args:
+            request: What was asked for.
+            within_epoch: Whether the epoch goes on after this.
+            streams: Where the random streams stood before a validation that is to be made up for.
+
+        Returns:
+            Where it is.
+        """
         step = int(self._trainer.global_step)
         if self.written[0] == step:
             return self.written[1]
-        components = self._components(request.weights_only, within_epoch)
+        components = self._components(request.weights_only, within_epoch, streams)
         self._announce(step, request.path)
         try:
             self._manager.save(
@@ -128,7 +143,7 @@ class Saves:
         def components() -> Mapping[str, Any]:
             nonlocal path
             path = name()
-            found = self._components(weights_only, within_epoch)
+            found = self._components(weights_only, within_epoch, None)
             self._announce(step, path)
             return found
 
@@ -155,12 +170,15 @@ class Saves:
         self._naming.decide(step, Path(path).name)
         self._keep.note(step)
 
-    def _components(self, weights_only: bool, within_epoch: bool) -> Dict[str, Any]:
+    def _components(
+        self, weights_only: bool, within_epoch: bool, streams: Mapping[str, Any] | None
+    ) -> Dict[str, Any]:
         trainer = self._trainer
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only)
         optimizers = () if weights_only else tuple(trainer.optimizers)
         checkpoint["hfl_position"] = {
             "within_epoch": within_epoch,
+            "validation_due": streams is not None,
             "stopped": bool(trainer.should_stop) and not self.is_preempted,
             "accumulate_grad_batches": trainer.accumulate_grad_batches,
             "validation_loaders": validation_loaders(trainer),
@@ -173,7 +191,9 @@ class Saves:
             self._left_out = left_out
             say_left_out(left_out)
         if not weights_only:
-            found[_content.RANK] = RankState(self.positions(), _progress.capture(trainer))
+            found[_content.RANK] = RankState(
+                self.positions(), _progress.capture(trainer), streams=streams
+            )
         return found
 
     def positions(self) -> List[Dict[str, Any] | None]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, List, Tuple
 
 from hfl_core import ConfigError, get_logger
 from hfl_integrations._lightning import _places
-from hfl_integrations._lightning._compat import is_sigterm
+from hfl_integrations._lightning._compat import is_sigterm, sigterm_error
 from hfl_integrations._lightning._loader import PositionedLoader
+from hfl_integrations._lightning._sigterm import Sigterm
 from hfl_integrations._lightning._together import from_first
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ class Replaced:
             name: The method.
             make: Given the method, returns what takes its place.
         """
-        original = getattr(owner, name)
-        self._before.append((owner, name, vars(owner).get(name, _MISSING)))
+        original, before = getattr(owner, name), vars(owner).get(name, _MISSING)
         setattr(owner, name, functools.wraps(original)(make(original)))
+        self._before.append((owner, name, before))
 
     def take_back(self) -> None:
         """Put back what was there."""
@@ -80,6 +81,7 @@ class Seams:
         self._resume = resume
         self._on_change = on_change
         self._place: int | None = None
+        self._has_validated = False
 
     def install(self, replaced: Replaced) -> None:
         """Put the seams in place."""
@@ -92,6 +94,9 @@ class Seams:
         replaced.put(fit.epoch_loop, "reset", self._reset_epoch)
         replaced.put(fit.epoch_loop, "on_run_start", self._on_epoch_run_start)
         replaced.put(fit.epoch_loop, "on_advance_end", self._after_batch)
+        replaced.put(fit.epoch_loop.val_loop, "run", self._validate)
+        if self._trainer.world_size > 1:
+            Sigterm(self._trainer, self._end_between_batches).install(replaced)
 
     # -- resuming -----------------------------------------------------------------------------
 
@@ -120,6 +125,8 @@ class Seams:
         def on_run_start(data_fetcher: Any) -> None:
             if not self._resume.within_epoch(data_fetcher, original):
                 original(data_fetcher)
+            elif self._resume.is_validation_due:
+                self._trainer.fit_loop.epoch_loop.on_advance_end(data_fetcher)
 
         return on_run_start
 
@@ -167,17 +174,36 @@ class Seams:
         loop = self._trainer.fit_loop.epoch_loop
 
         def on_advance_end(data_fetcher: Any) -> None:
+            is_due = loop._should_check_val_fx(data_fetcher)
+            # A validation may take long; what is to be saved is saved first, and the validation made up for.
+            streams = self._callback.before_validation() if is_due else None
+            self._has_validated = False
             try:
                 original(data_fetcher)
             except BaseException as error:
                 if is_sigterm(error):
-                    self._callback.on_boundary(within_epoch=True, is_ending=True)
+                    is_cut = is_due and not self._has_validated
+                    self._callback.on_boundary(
+                        within_epoch=True, is_ending=True, streams=streams if is_cut else None
+                    )
                 raise
             # With the last batch it waits for the end of the epoch, where metrics and schedules change.
             if not loop._num_ready_batches_reached():
                 self._callback.on_boundary(within_epoch=True)
 
         return on_advance_end
+
+    def _validate(self, original: Any) -> Any:
+        def run() -> Any:
+            found = original()
+            self._has_validated = True
+            return found
+
+        return run
+
+    def _end_between_batches(self) -> None:
+        self._callback.on_boundary(within_epoch=True, is_ending=True)
+        raise sigterm_error(self._trainer)
 
     def _after_epoch(self, original: Any) -> Any:
         def on_advance_end() -> None:
