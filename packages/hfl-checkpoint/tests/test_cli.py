@@ -132,6 +132,7 @@ def test_a_directory_that_does_not_exist_is_not_found(command: str, tmp_path: Pa
 def test_show_tells_everything_about_one_checkpoint(a_run: Path) -> None:
     found = rows("show", a_run, "good")
     more = {"parent", "classes", "files", "versions", "unique_size", "compression"}
+    more |= {"world_size", "ranks"}
     assert set(found) == FACTS | more
     assert (found["step"], found["sequence"], found["parent"]) == (20, 2, "step-00000010")
     assert found["labels"] == ["good"]

@@ -6,7 +6,6 @@ operations of the training, whichever backend that uses. One thread uses a chann
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from typing import Any, Callable, List, TypeVar
 
@@ -23,8 +22,15 @@ PIECE_BYTES = 16 << 20
 class Channel:
     """A way for all processes to talk, in the same order on each of them.
 
+    It lasts as long as the process: taking a group down right after an operation, torch may wait for ever for
+    a thread that waits for the interpreter (seen with 2.4). So whoever is done with one gives it to `keep`.
+
     Args:
         distributed: The module torch.distributed, whose default group is set up.
+
+    Attributes:
+        world: The group of the training that it was made beside.
+        timeout: How long an operation may take.
 
     Raises:
         RankLostError: Not every process opened one within the timeout.
@@ -32,6 +38,7 @@ class Channel:
 
     def __init__(self, distributed: Any) -> None:
         self._distributed = distributed
+        self.world = distributed.group.WORLD
         self._why_lost: str | None = None
         self._group: Any = None
         self.timeout = timeout_of(distributed)
@@ -66,15 +73,10 @@ class Channel:
         """Fill a tensor of bytes with what rank 0 has in its own."""
         self._guarded(lambda: self._distributed.broadcast(piece, src=0, group=self._group))
 
-    def close(self) -> None:
-        """Give the connections back. The other processes learn of it when they wait for this one."""
-        group, self._group = self._group, None
-        if group is None:
-            return
-        if self._why_lost is None:
-            self._why_lost = "it is closed"
-        with contextlib.suppress(Exception):  # the training may have taken down everything
-            self._distributed.destroy_process_group(group)
+    @property
+    def is_intact(self) -> bool:
+        """Whether all processes are at the same place of it."""
+        return self._why_lost is None
 
     def _guarded(self, operation: Callable[[], _Result]) -> _Result:
         if self._why_lost is not None:
@@ -82,15 +84,28 @@ class Channel:
         try:
             return operation()
         except Exception as error:
-            # Whoever missed one operation would take the next one for it. The others, which may wait for
-            # this process, learn of it when the connections end.
+            # Whoever missed one operation would take the next one for it.
             self._why_lost = str(error).strip().split("\n", 1)[0] or repr(error)
-            self.close()
             raise RankLostError(self._why_lost, seconds=self.timeout.total_seconds()) from error
         except BaseException:
             self._why_lost = "this process was interrupted"
-            self.close()
             raise
+
+
+_idle: List[Channel] = []
+
+
+def open_channel(distributed: Any) -> Channel:
+    """Take the channel that was given up last, or open one; every process does it at the same point."""
+    world = distributed.group.WORLD
+    _idle[:] = [channel for channel in _idle if channel.world is world]
+    return _idle.pop() if _idle else Channel(distributed)
+
+
+def keep(channel: Channel) -> None:
+    """Give a channel up, for the next one that is needed."""
+    if channel.is_intact:
+        _idle.append(channel)
 
 
 def timeout_of(distributed: Any) -> datetime.timedelta:

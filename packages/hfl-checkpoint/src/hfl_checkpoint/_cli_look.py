@@ -81,6 +81,10 @@ def show(run: str, which: str, output: Output) -> None:
         **facts(found),
         "unique_size": found.unique_size,
         "parent": manifest.parent,
+        "world_size": manifest.world_size,
+        "ranks": {
+            name: entry.ranks for name, entry in manifest.components.items() if entry.ranks > 1
+        },
         "classes": {name: manifest.components[name].class_name for name in manifest.names},
         "compression": {
             name: entry.compression
@@ -100,7 +104,11 @@ def show(run: str, which: str, output: Output) -> None:
             "unique_size": human_bytes,
             "compression": _pairs,
             "metrics": lambda items: ", ".join(f"{key} {short(v)}" for key, v in items.items()),
-            "components": ", ".join,
+            "components": lambda names: ", ".join(
+                f"{name} ({record['ranks'][name]} ranks)" if name in record["ranks"] else name
+                for name in names
+            ),
+            "ranks": lambda counts: _pairs({name: str(count) for name, count in counts.items()}),
             "classes": lambda items: _pairs({name: v for name, v in items.items() if v}),
             "files": lambda items: ", ".join(
                 f"{item['path']} ({human_bytes(item['size'])})" for item in items

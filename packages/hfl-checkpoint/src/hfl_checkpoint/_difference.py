@@ -236,8 +236,12 @@ def _unsigned(piece: torch.Tensor) -> torch.Tensor:
 
 
 def _leaves(directory: Path, manifest: Manifest, name: str) -> Dict[str, Any]:
-    saved = read_components(directory, manifest, [name])[name]
-    return dict(_walk(saved.state, ""))
+    count = manifest.components[name].ranks
+    found: Dict[str, Any] = {}
+    for rank in range(max(1, count)):
+        saved = read_components(directory, manifest, [name], rank=rank)[name]
+        found.update(_walk(saved.state, f"rank {rank}" if count > 1 else ""))
+    return found
 
 
 def _walk(value: Any, path: str) -> Iterator[Tuple[str, Any]]:

@@ -41,7 +41,8 @@ def export_checkpoint(
         destination: A new folder (safetensors), or a new file (torch).
         form: ``"safetensors"`` writes a folder as ``save_pretrained`` does: weights, configurations and
             tokenizers, and nothing of the training. ``"torch"`` writes a file of `torch.save`, a pickle: a
-            dict of component to state, or with a single component its state alone.
+            dict of component to state, or with a single component its state alone. What each of several
+            processes has of its own is a list there.
         only: The components; None means all, and with safetensors all models.
 
     Returns:
@@ -87,10 +88,7 @@ def export_checkpoint(
 def _write_torch(
     target: Path, source: Path, manifest: Manifest, names: List[str], *, alone: bool
 ) -> None:
-    states = {
-        name: item.as_state_dict()
-        for name, item in read_components(source, manifest, names).items()
-    }
+    states = {name: _state(source, manifest, name) for name in names}
     content: Any = states[names[0]] if alone and len(names) == 1 else states
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
@@ -100,6 +98,15 @@ def _write_torch(
     finally:
         if partial.exists():
             partial.unlink()
+
+
+def _state(source: Path, manifest: Manifest, name: str) -> Any:
+    """The state of a component; a list, in the order of ranks, where several processes have their own."""
+    found = [
+        read_components(source, manifest, [name], rank=rank)[name].as_state_dict()
+        for rank in range(max(1, manifest.components[name].ranks))
+    ]
+    return found if len(found) > 1 else found[0]
 
 
 def _write_folder(target: Path, source: Path, manifest: Manifest, names: List[str]) -> None:

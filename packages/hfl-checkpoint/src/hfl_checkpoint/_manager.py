@@ -33,6 +33,11 @@ class CheckpointManager(Stepping, Publishing):
     found; one that saves without having restored begins a run of its own, and what other runs left in
     the directory is neither counted nor deleted.
 
+    With several processes (``torch.distributed``), each makes a manager with the same arguments and calls
+    `save`, `step`, `restore`, `resume`, `load`, `pull` and `fetch_newer` at the same points. Rank 0 writes one checkpoint
+    for all; what goes wrong on one process is raised on all of them, within the timeout of their process
+    group, and nothing is committed or changed.
+
     Args:
         directory: The run's directory.
         save: When `step` saves; None leaves it to calls of `save`.

@@ -102,9 +102,9 @@ class Team(Alone):
         return self._writer
 
     def _open(self) -> Channel:
-        from hfl_checkpoint._channel import Channel
+        from hfl_checkpoint._channel import open_channel
 
-        return Channel(self._distributed)
+        return open_channel(self._distributed)
 
     def agree(self, work: Callable[[], _Result], **same: Any) -> _Result:
         """See `Alone.agree`."""
@@ -147,9 +147,12 @@ class Team(Alone):
 
     def close(self) -> None:
         """See `Alone.close`."""
-        for channel in (self._caller, self._writer):
+        from hfl_checkpoint._channel import keep
+
+        for channel in (self._writer, self._caller):
             if channel is not None:
-                channel.close()
+                keep(channel)
+        self._caller = self._writer = None
 
 
 def team_of(known: Alone) -> Alone:

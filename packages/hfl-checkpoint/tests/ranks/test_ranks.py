@@ -187,3 +187,43 @@ def test_restoring_an_older_checkpoint_goes_on_from_it_on_all_ranks(
             return report.checkpoint.step, state.step, state.stream.drawn, again.name
 
     assert ranks.run(work) == [(2, 3, 6, "step-00000003-2")] * 2
+
+
+def test_every_tool_knows_that_a_component_has_several_ranks(
+    ranks: Any, training: Any, opened: Any, run_path: Path, tmp_path: Path
+) -> None:
+    import torch
+    from click.testing import CliRunner
+
+    from hfl_checkpoint import export_checkpoint
+    from hfl_checkpoint.cli import checkpoint as commands
+
+    def save(rank: int) -> None:
+        state = training(rank)
+        with opened() as manager:
+            for step in (1, 2):
+                if rank == 1:
+                    state.stream.draw()
+                manager.save(step, **state.components())
+
+    ranks.run(save)
+
+    def hfl(*words: str) -> Any:
+        answer = CliRunner().invoke(commands, list(words))
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
+    assert "stream (2 ranks)" in hfl("show", str(run_path))
+    assert json.loads(hfl("show", str(run_path), "--format", "json"))["ranks"] == {"stream": 2}
+    found = json.loads(hfl("diff", str(run_path), "1", "2", "--format", "json"))
+    assert "rank 1/drawn" in json.dumps(found)
+    assert "rank 0/drawn" not in json.dumps(found)
+    file = export_checkpoint(run_path, 2, tmp_path / "all.pt", form="torch")
+    assert [item["drawn"] for item in torch.load(file, weights_only=True)["stream"]] == [0, 2]
+
+    # A damaged file of one rank is named.
+    damaged = run_path / "step-00000002" / "state" / "stream-00001.json"
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"[" + damaged.read_bytes()[1:])
+    problems = CheckpointManager(run_path).verify().problems
+    assert [item.file for item in problems] == ["state/stream-00001.json"]

@@ -243,7 +243,10 @@ def _mask_homes(text: str) -> str:
 def _own_home() -> Pattern[str] | None:
     try:
         return _home_pattern(str(Path.home()))
-    except (KeyError, RuntimeError):  # nobody knows a home (Python 3.8: KeyError), so there is none to hide
+    except (
+        KeyError,
+        RuntimeError,
+    ):  # nobody knows a home (Python 3.8: KeyError), so there is none to hide
         return None
 
 
