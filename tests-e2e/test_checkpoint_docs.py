@@ -1,4 +1,4 @@
-"""The pages about checkpoints: their Python runs as it stands there, and prints what is shown below it."""
+"""The pages about checkpoints and metadata: their Python runs as it stands there, and prints what is shown below it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import List, Tuple
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "checkpoints"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FOLDER = DOCS / "checkpoints"
 # hub.md needs a Hub; the tests of hfl-checkpoint run it with one.
 PAGES = sorted(page for page in FOLDER.glob("*.md") if page.name != "hub.md")
+PAGES += sorted((DOCS / "metadata").glob("*.md"))
 BLOCK = re.compile(
     r"(?:^<!-- needs: (?P<needs>\w+) -->\n)?^```python\n(?P<code>.*?)^```\n"
     r"(?:\n```text\n(?P<output>.*?)^```\n)?",
@@ -31,7 +33,7 @@ def blocks(page: Path) -> List[Tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=[f"{page.parent.name}/{page.stem}" for page in PAGES])
 def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     found = blocks(page)
     script = tmp_path / "page.py"

@@ -46,7 +46,12 @@ def nvmlDeviceGetCudaComputeCapability(handle):
 
 def gpus(tmp_path: Path, *, dead: bool) -> list:
     (tmp_path / "pynvml.py").write_text(BINDINGS.replace("{dead}", str(dead)))
-    code = "import hfl_metadata, json; print(json.dumps(json.loads(hfl_metadata.capture().to_json())['gpus']))"
+    code = """
+import hfl_metadata, json
+from hfl_metadata import _gpu
+_gpu.SIGNS = ("/",)
+print(json.dumps(json.loads(hfl_metadata.capture().to_json())["gpus"]))
+"""
     answer = subprocess.run(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,

@@ -95,7 +95,9 @@ def test_a_driver_that_never_answers_is_not_waited_for(tmp_path):
     (tmp_path / "pynvml.py").write_text(
         "import threading\ndef nvmlInit():\n    threading.Event().wait()\n"
     )
-    code = "from hfl_metadata import _capture; _capture.GPU_TIMEOUT = 0.2; "
+    code = (
+        "from hfl_metadata import _capture, _gpu; _gpu.SIGNS = ('/',); _capture.GPU_TIMEOUT = 0.2; "
+    )
     code += "m = _capture.capture(); print(m.gpus, m.problems)"
     said = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert said == "[] {'gpus': 'TimeoutError: no answer within 0.2 s'}"
@@ -103,7 +105,8 @@ def test_a_driver_that_never_answers_is_not_waited_for(tmp_path):
 
 def test_a_broken_binding_is_no_trouble(tmp_path):
     (tmp_path / "pynvml.py").write_text("raise SystemError('mixed versions')\n")
-    code = "from hfl_metadata import capture; m = capture(); print(m.gpus, m.problems)"
+    code = "from hfl_metadata import _gpu, capture; _gpu.SIGNS = ('/',); "
+    code += "m = capture(); print(m.gpus, m.problems)"
     assert run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(tmp_path)) == "[] {}"
 
 

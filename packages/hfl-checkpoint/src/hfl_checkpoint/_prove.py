@@ -19,7 +19,7 @@ from hfl_checkpoint._verify import require_intact
 from hfl_core import ConfigError, NotFoundError
 
 # How long a run took, which no two runs have in common.
-VOLATILE = ("clock",)
+VOLATILE = ("clock", "durations")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,8 +99,8 @@ def capture(
         git=git,
         command=static["command"],
         python=static["python"],
-        packages=packages.versions,
-        origins=packages.origins,
+        packages=dict(packages.versions),
+        origins=dict(packages.origins),
         lock_files=lock_files,
         platform=static["platform"],
         cpu=static["cpu"],
@@ -192,7 +192,11 @@ def _code_once(directory: str, patch: bool) -> Tuple[_facts.GitInfo, List[_facts
 
 def _static(process: int) -> Tuple[Dict[str, Any], Dict[str, str]]:
     with _asking:
-        return copy.deepcopy(_static_once(process))
+        found, problems = _static_once(process)
+    # Whoever changes a record changes no other. The packages, which are many, are copied flat.
+    return {
+        name: value if name == "packages" else copy.deepcopy(value) for name, value in found.items()
+    }, problems
 
 
 @functools.lru_cache(maxsize=1)

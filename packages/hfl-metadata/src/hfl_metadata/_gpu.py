@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
 from typing import Any, List, Tuple
 
 from hfl_core import get_logger
@@ -9,6 +11,12 @@ from hfl_metadata._amd import read_amd_gpus
 from hfl_metadata._facts import GpuInfo
 
 _log = get_logger(__name__)
+
+SIGNS = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg", "/etc/nv_tegra_release")
+"""What is there where NVIDIA's driver is: on Linux, in its containers, under WSL, on a Jetson.
+
+Without one of them, importing the bindings (0.1 s) is all that asking would do.
+"""
 
 
 def read_gpus() -> Tuple[List[GpuInfo], str | None]:
@@ -18,6 +26,8 @@ def read_gpus() -> Tuple[List[GpuInfo], str | None]:
         All that the drivers know, empty without a driver or a GPU; and the newest CUDA that
         NVIDIA's driver supports.
     """
+    if not _may_have_driver():
+        return read_amd_gpus(), None
     try:
         import pynvml as nvml
 
@@ -35,6 +45,13 @@ def read_gpus() -> Tuple[List[GpuInfo], str | None]:
         )
     finally:
         _ask(nvml, "nvmlShutdown")
+
+
+def _may_have_driver() -> bool:
+    system = platform.system()
+    if system == "Linux":
+        return any(Path(sign).exists() for sign in SIGNS)
+    return system == "Windows"
 
 
 def _read_gpu(nvml: Any, index: int, driver: Any) -> GpuInfo:
