@@ -105,20 +105,45 @@ class BackgroundSaver:
     def start(self, step: int, save: Callable[[], Checkpoint]) -> PendingCheckpoint:
         """Begin a save; when one is under way, it is begun after that."""
         pending = PendingCheckpoint(step)
-        self._asked_for.append(pending)
-        _endings.expect(pending)
-        with self._turn:
-            self._queue.append((pending, save))
-            begin, self._is_running = not self._is_running, True
-        if begin:
-            # A thread for each save, so that none is idle when the program ends or forks. The
-            # interpreter waits for it when it ends, so a save that was begun is finished.
-            thread = threading.Thread(target=self._work, name="hfl-checkpoint", daemon=False)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is ending, and starts no threads any more
-                self._work()
+        thread: threading.Thread | None = None
+        try:
+            self._asked_for.append(pending)
+            _endings.expect(pending)
+            with self._turn:
+                self._queue.append((pending, save))
+                if not self._is_running:
+                    # A thread for each save, so that none is idle when the program ends or forks. The
+                    # interpreter waits for it when it ends, so a save that was begun is finished.
+                    thread = threading.Thread(
+                        target=self._work, name="hfl-checkpoint", daemon=False
+                    )
+                    self._is_running = True
+            if thread is not None:
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter is ending, and starts no threads any more
+                    self._work()
+        except BaseException as error:
+            self._forget(pending, thread, error)
+            raise
         return pending
+
+    def _forget(
+        self, pending: PendingCheckpoint, thread: threading.Thread | None, error: BaseException
+    ) -> None:
+        """Take back a save that was interrupted before it was begun: nobody is to wait for it."""
+        with self._turn:
+            if thread is not None and not thread.is_alive():
+                self._is_running = False  # it never was
+            if any(item is pending for item, _ in self._queue) or not self._is_running:
+                self._queue = [job for job in self._queue if job[0] is not pending]
+            elif thread is not None:
+                return  # the thread has it already, and finishes it
+        if pending in self._asked_for:
+            self._asked_for.remove(pending)
+        _endings.settle(pending)
+        if not pending.done():
+            pending._future.set_exception(error)
 
     def withdraw(self, newer: int) -> PendingCheckpoint | None:
         """Take back the save that waits for its turn, if there is one.
