@@ -17,7 +17,11 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 import hfl_checkpoint
 from hfl_core import HflError
-from hfl_integrations.lightning import LifecycleCheckpoint, LifecycleCheckpointIO
+from hfl_integrations.lightning import (
+    FabricCheckpoints,
+    LifecycleCheckpoint,
+    LifecycleCheckpointIO,
+)
 
 pl = importlib.import_module(os.environ["LIGHTNING"])
 NAMES = {name: getattr(hfl_checkpoint, name) for name in hfl_checkpoint.__all__}
@@ -103,7 +107,7 @@ class Lit(pl.LightningModule):
         self, wanted: dict, width: int = 16, loss=torch.nn.functional.cross_entropy
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["wanted"])
+        self.save_hyperparameters(ignore=["wanted", *(["loss"] if wanted.get("plain") else [])])
         self.wanted = wanted
         self.net = torch.nn.Sequential(
             torch.nn.Linear(64, width),
@@ -348,9 +352,9 @@ def _afterwards(wanted: dict, report: dict, trainer, model, ours) -> None:
             model, _validation(wanted), ckpt_path=wanted["test"], verbose=False
         )[0]
         report["tested"] = _digest(model.state_dict())
+    names = {"trainer": trainer, "model": model, "ours": ours, "report": report, "pl": pl,
+             "digest": _digest, "Lit": Lit, "wanted": wanted, "torch": torch}  # fmt: skip
     for code in wanted.get("then", ()):
-        names = {"trainer": trainer, "model": model, "ours": ours, "report": report, "pl": pl,
-                 "digest": _digest, "Lit": Lit, "wanted": wanted, "torch": torch}  # fmt: skip
         exec(code, names)
 
 
@@ -385,3 +389,66 @@ def _feed(digest, value) -> None:
             _feed(digest, value[name])
     else:
         digest.update(repr(value).encode())
+
+
+def fabric(wanted: dict) -> dict:
+    """A loop that is written with Fabric."""
+    os.chdir(wanted["folder"])
+    module = importlib.import_module(
+        "lightning.fabric" if os.environ["LIGHTNING"] == "lightning.pytorch" else "lightning_fabric"
+    )
+    runtime = module.Fabric(
+        accelerator="cpu",
+        devices=wanted.get("ranks", 1),
+        strategy="ddp" if "ranks" in wanted else "auto",
+    )
+    runtime.launch()
+    runtime.seed_everything(5)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(64, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, 10)
+    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
+    model, optimizer = runtime.setup(network, optimizer)
+    checkpoints = FabricCheckpoints(
+        runtime, wanted["directory"], **_evaluated(wanted.get("options", {}))
+    )
+    loader = checkpoints.setup_dataloaders(_loader(wanted))
+    state = {
+        "model": model,
+        "optimizer": optimizer,
+        "step": 0,
+        "epoch": 0,
+        **wanted.get("more", {}),
+    }
+    error = None
+    ids: list = []
+    try:
+        if "counted_as" in wanted:
+            checkpoints.save({"model": model, wanted["counted_as"]: 1})
+        checkpoints.resume(state)
+        while state["epoch"] < 3:
+            for images, labels, indices in loader:
+                ids += indices.tolist()
+                loss = torch.nn.functional.cross_entropy(model(images), labels)
+                runtime.backward(loss)
+                optimizer.step()
+                optimizer.zero_grad()
+                state["step"] += 1
+                checkpoints.step(state, loss=loss)
+                if wanted.get("kill_at") == state["step"]:
+                    checkpoints.manager.wait()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            state["epoch"] += 1
+            if wanted.get("between"):
+                checkpoints.save({**state, "step": state["step"]})
+        checkpoints.manager.close()
+    except HflError as caught:
+        error = {"type": type(caught).__name__, "text": str(caught)}
+    return {
+        "error": error,
+        "ids": ids,
+        "step": state["step"],
+        "epoch": state["epoch"],
+        "model": _digest(network.state_dict()),
+        "checkpoints": [item.step for item in checkpoints.manager.checkpoints()],
+    }

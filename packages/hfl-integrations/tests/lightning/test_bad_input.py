@@ -103,5 +103,5 @@ def test_the_last_of_nothing_begins_anew_with_lightnings_own_warning(run, tmp_pa
 
 
 def test_hyperparameters_that_no_checkpoint_holds_are_named_and_left_out(run) -> None:
-    found = run(directory="run", **QUICK)
+    found = run(directory="run", trainer={"max_epochs": 1})
     assert "hyper_parameters.loss (builtins.function)" in str(found["messages"])

@@ -34,7 +34,7 @@ ARGUMENTS = {
         "save_top_k": 2,
     },
     "at the end of the validation": {"save_on_train_epoch_end": False, "monitor": "score"},
-    "time": {"train_time_interval": "=timedelta(0)", "save_top_k": -1},
+    "time": {"train_time_interval": "=timedelta(microseconds=1)", "save_top_k": -1},
 }
 
 

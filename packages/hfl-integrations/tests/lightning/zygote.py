@@ -47,7 +47,7 @@ def _fork(wanted: dict, environment: dict) -> tuple:
     os.environ.update(environment)
     code = 70
     try:
-        report = scenario.run(wanted)
+        report = (scenario.fabric if wanted.get("fabric") else scenario.run)(wanted)
         with open(path, "w") as file:
             json.dump(report, file)
         code = 0

@@ -52,6 +52,8 @@ def restore(trainer: Any, saved: Mapping[str, Any], *, within_epoch: bool) -> No
     for name, state in saved["modules"].items():
         if name in modules and _is_metric(modules[name]):
             _fill(modules[name], state, device)
+    if within_epoch and trainer.fit_loop.epoch_loop.batch_progress.current.completed:
+        connector._first_loop_iter = False  # else the first batch would begin the means anew
     if within_epoch and saved["results"]:
         _means.restore(trainer, saved["results"])
 
