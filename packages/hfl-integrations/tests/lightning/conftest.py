@@ -10,6 +10,8 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 import pytest
 
+from hfl_localhub import LocalHub
+
 Run = Callable[..., Dict[str, Any]]
 
 
@@ -70,8 +72,16 @@ class Zygote:
 
 
 @pytest.fixture(scope="session")
-def zygote(tmp_path_factory) -> Iterator[Zygote]:
-    with contextlib.closing(Zygote(tmp_path_factory.mktemp("home"), {})) as process:
+def hub(tmp_path_factory) -> Iterator[LocalHub]:
+    with LocalHub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory, hub) -> Iterator[Zygote]:
+    # One for all tests: it takes longer to import everything than to run a test.
+    home = tmp_path_factory.mktemp("home")
+    with contextlib.closing(Zygote(home, hub.settings(hub.create_user("ann")))) as process:
         yield process
 
 
