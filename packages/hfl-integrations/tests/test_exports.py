@@ -19,7 +19,6 @@ PUBLIC = {
     "export_for_accelerate",
     "export_for_lightning",
     "export_for_trainer",
-    "load_model",
 }
 
 
