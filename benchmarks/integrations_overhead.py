@@ -17,13 +17,14 @@ import torch
 WARM_UP = 200
 
 
-def lightning_step(steps: int, directory: str | None) -> float:
+def lightning_step(steps: int, kind: str) -> float:
     """Return the median time of a step of a tiny model, in seconds."""
     from torch.utils.data import DataLoader, TensorDataset
 
     from hfl_checkpoint import EverySteps
     from hfl_integrations.lightning import LifecycleCheckpoint
     from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.callbacks import ModelCheckpoint
 
     class Tiny(LightningModule):
         def __init__(self) -> None:
@@ -45,16 +46,17 @@ def lightning_step(steps: int, directory: str | None) -> float:
 
     clock = Clock()
     callbacks = [clock]
-    if directory is not None:
-        never = 10 * steps
-        callbacks.append(
-            LifecycleCheckpoint(
-                directory, every_n_train_steps=never, save_top_k=0, save=EverySteps(never)
-            )
-        )
+    often = {"every_n_train_steps": 10 * steps, "save_top_k": 0}
+    if kind == "ModelCheckpoint":
+        callbacks.append(ModelCheckpoint(tempfile.mkdtemp(), **often))
+    elif kind == "LifecycleCheckpoint":
+        callbacks.append(LifecycleCheckpoint(tempfile.mkdtemp(), **often))
+    elif kind == "LifecycleCheckpoint, save=":
+        policy = EverySteps(10 * steps)
+        callbacks.append(LifecycleCheckpoint(tempfile.mkdtemp(), save=policy, **often))
     trainer = Trainer(
         accelerator="cpu", devices=1, logger=False, enable_progress_bar=False,
-        enable_model_summary=False, enable_checkpointing=directory is not None, callbacks=callbacks,
+        enable_model_summary=False, enable_checkpointing=len(callbacks) > 1, callbacks=callbacks,
         max_steps=steps, max_epochs=-1,
     )  # fmt: skip
     trainer.fit(Tiny(), DataLoader(TensorDataset(torch.randn(4 * (steps + 1), 4)), batch_size=4))
@@ -70,15 +72,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    without, with_ours = [], []
+    kinds = ("nothing", "ModelCheckpoint", "LifecycleCheckpoint", "LifecycleCheckpoint, save=")
+    found: dict[str, list[float]] = {kind: [] for kind in kinds}
     for _ in range(3):
-        without.append(lightning_step(steps, None))
-        with_ours.append(lightning_step(steps, tempfile.mkdtemp()))
-    added = min(with_ours) - min(without)
-    print(
-        f"lightning: {min(without) * 1e6:.0f} us a step, {min(with_ours) * 1e6:.0f} us with "
-        f"LifecycleCheckpoint: {added * 1e6:+.1f} us"
-    )
+        for kind in kinds:
+            found[kind].append(lightning_step(steps, kind))
+    base = min(found["nothing"])
+    for kind in kinds:
+        best = min(found[kind])
+        print(f"lightning, {kind}: {best * 1e6:.0f} us a step ({(best - base) * 1e6:+.0f})")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ class LifecycleCheckpoint(_Base):
         directory = None if dirpath is None else require_local(dirpath)
         super().__init__(dirpath=directory, filename=filename, monitor=monitor, **own)
         self._on_change = on_change
+        self._state_key: str | None = None
         self._naming = NamedSteps()
         self._keep = KeepAsModelCheckpoint(self._named, options.pop("keep", None))
         self._has_policy = options.get("save") is not None
@@ -126,6 +127,13 @@ class LifecycleCheckpoint(_Base):
 
     # -- what the Trainer calls ---------------------------------------------------------------
 
+    @property
+    def state_key(self) -> str:
+        """The name of its state; Lightning asks for it with every call of every hook."""
+        if self._state_key is None:
+            self._state_key = str(super().state_key)
+        return self._state_key
+
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Find the directory, and take the places in the Trainer at which something is to happen."""
         self._require_own_framework(trainer)
@@ -162,6 +170,10 @@ class LifecycleCheckpoint(_Base):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Decide whether this step is saved, when it is a whole one."""
+        every = self._every_n_train_steps
+        is_due = self._is_postponed or self._train_time_interval is not None
+        if not is_due and (every < 1 or trainer.global_step % every):
+            return  # as ModelCheckpoint would find out, which takes longer
         if trainer.fit_loop._should_accumulate():
             return  # gradients that are being summed are in no checkpoint
         self._is_deferring = True
@@ -374,7 +386,7 @@ class LifecycleCheckpoint(_Base):
 
     def _ask_policy(self, within_epoch: bool) -> None:
         saves = self._saves
-        if saves is None:
+        if saves is None or not self._has_policy:
             return
         trainer = saves.trainer
         if trainer.fit_loop._should_accumulate() and within_epoch:

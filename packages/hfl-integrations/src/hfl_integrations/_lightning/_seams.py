@@ -82,6 +82,7 @@ class Seams:
         self._on_change = on_change
         self._place: int | None = None
         self._has_validated = False
+        self._may_validate = True
 
     def install(self, replaced: Replaced) -> None:
         """Put the seams in place."""
@@ -102,6 +103,7 @@ class Seams:
 
     def _run(self, original: Any) -> Any:
         def run() -> Any:
+            self._may_validate = self._trainer.enable_validation
             self._resume.begin()
             return original()
 
@@ -174,7 +176,7 @@ class Seams:
         loop = self._trainer.fit_loop.epoch_loop
 
         def on_advance_end(data_fetcher: Any) -> None:
-            is_due = loop._should_check_val_fx(data_fetcher)
+            is_due = self._may_validate and loop._should_check_val_fx(data_fetcher)
             # A validation may take long; what is to be saved is saved first, and the validation made up for.
             streams = self._callback.before_validation() if is_due else None
             self._has_validated = False
