@@ -19,6 +19,7 @@ PUBLIC = {
     "export_for_accelerate",
     "export_for_lightning",
     "export_for_trainer",
+    "load_lightning_model",
 }
 
 

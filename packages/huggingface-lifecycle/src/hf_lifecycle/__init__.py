@@ -129,6 +129,7 @@ if TYPE_CHECKING:
     from hfl_integrations import export_for_accelerate as export_for_accelerate
     from hfl_integrations import export_for_lightning as export_for_lightning
     from hfl_integrations import export_for_trainer as export_for_trainer
+    from hfl_integrations import load_lightning_model as load_lightning_model
     from hfl_localhub import Fault as Fault
     from hfl_localhub import Faults as Faults
     from hfl_localhub import LocalHub as LocalHub
@@ -374,6 +375,7 @@ _EXPORTS = {
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
+    "load_lightning_model": "hfl_integrations",
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
     "mask_token": "hfl_auth",
