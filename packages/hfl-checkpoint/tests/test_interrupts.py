@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from hfl_checkpoint import CheckpointDamagedError, CheckpointManager, KeepLast
+from hfl_checkpoint._run_lock import RunLock
 from hfl_checkpoint._verify import verify
 from hfl_core import Files
 
@@ -75,8 +77,10 @@ def test_an_interrupt_at_any_moment_leaves_a_directory_that_works(
     fresh.resume(**live().components)
     for item in fresh.checkpoints():
         fresh.unpin(item)
-    fresh.clean(dry_run=False)
-    assert len(fresh.checkpoints()) == 1
+    for lease in (run_path / ".leases").iterdir():  # one that was half written holds for a minute
+        os.utime(lease, (0, 0))
+    plan = fresh.clean(dry_run=False)
+    assert len(fresh.checkpoints()) == 1, plan
     assert list((run_path / ".leases").iterdir()) == []
     assert list((run_path / ".trash").iterdir()) == []
     assert {path.suffix for path in (run_path / ".staging").iterdir()} <= {".lease"}
@@ -116,18 +120,16 @@ def test_an_interrupt_at_any_operation_of_a_save_leaves_the_one_before_or_the_ne
 def test_a_lock_that_an_interrupt_left_behind_is_taken_back(
     open_manager: Any, live: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import filelock
-
     manager = open_manager()
     manager.save(1, **live(1).components)
-    acquire = filelock.FileLock.acquire
+    acquire = RunLock.acquire
 
     def interrupted(lock: Any, *args: Any, **options: Any) -> Any:
         acquire(lock, *args, **options)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(filelock.FileLock, "acquire", interrupted)
+        patch.setattr(RunLock, "acquire", interrupted)
         with pytest.raises(
             KeyboardInterrupt
         ) as kept:  # and its traceback with it, as in a notebook
