@@ -302,7 +302,8 @@ def test_a_forked_child_has_a_notifier_of_its_own(services: Any, clean_env: dict
         "sys.exit(os.waitpid(child, 0)[1])\n"
     )
     assert run_script(services, clean_env, body).returncode == 0
-    assert "in the child" in text_of(services.received[1][1])
+    # A busy machine may answer so late that a message is sent twice.
+    assert any("in the child" in text_of(payload) for _, payload in services.received)
 
 
 class Guard:

@@ -8,7 +8,7 @@ all steps for steps of the first.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Literal, Mapping, Tuple
 
 import torch
 
@@ -20,14 +20,15 @@ class EpochStart:
 
     Args:
         trainer: The Trainer.
+        on_change: What to do with the streams of another number of processes, as for `TrainerRank`.
 
     Attributes:
         rng: Where the random streams stood then, or None.
     """
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: Any, *, on_change: Literal["error", "override"] = "error") -> None:
         self._trainer = trainer
-        self._streams = RngState()
+        self._streams = RngState(on_change=on_change)
         self.forget()
 
     def forget(self) -> None:
@@ -62,6 +63,7 @@ class EpochStart:
             self._is_gone_into = False
             if self.rng is not None:
                 self._streams.load_state_dict(self.rng)
+                self.rng = self._streams.state_dict()  # of this number of processes
                 self._leave_the_seed_of_started_workers_alone()
             return
         self._number += 1

@@ -66,7 +66,7 @@ class Saves:
         self._trainer = trainer
         self._manager = manager
         self._follows_trainer = follows_trainer
-        self.epoch = EpochStart(trainer)
+        self.epoch = EpochStart(trainer, on_change=on_change)
         self.position = TrainerPosition(trainer, self.epoch)
         self.rank = TrainerRank(trainer, self.epoch, on_change=on_change)
         self.begin()
