@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 import hfl_checkpoint
+import hfl_metadata
 from hfl_core import HflError
 from hfl_integrations.lightning import (
     FabricCheckpoints,
@@ -26,6 +27,8 @@ from hfl_integrations.lightning import (
 pl = importlib.import_module(os.environ["LIGHTNING"])
 NAMES = {name: getattr(hfl_checkpoint, name) for name in hfl_checkpoint.__all__}
 NAMES["timedelta"] = datetime.timedelta
+DIGITS = load_digits()
+hfl_metadata.capture()  # imported and asked once, for all children
 
 
 class Messages(logging.Handler):
@@ -41,9 +44,9 @@ class Digits(Dataset):
     """Images with noise, drawn when they are read."""
 
     def __init__(self, count: int, is_noisy: bool = True) -> None:
-        digits, self.is_noisy = load_digits(), is_noisy
-        self.images = torch.tensor(digits.images[:count] / 16, dtype=torch.float32).flatten(1)
-        self.labels = torch.tensor(digits.target[:count])
+        self.is_noisy = is_noisy
+        self.images = torch.tensor(DIGITS.images[:count] / 16, dtype=torch.float32).flatten(1)
+        self.labels = torch.tensor(DIGITS.target[:count])
 
     def __len__(self) -> int:
         return len(self.images)
