@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 from typing import Any, Iterator, List
 
@@ -46,18 +48,20 @@ class Program:
 
     def __init__(self, run: Path, body: str, mode: str) -> None:
         self.go = run.parent / "go"
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                textwrap.dedent(PRELUDE) + textwrap.dedent(body),
-                str(run),
-                mode,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._errors = run.parent / "errors"
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    textwrap.dedent(PRELUDE) + textwrap.dedent(body),
+                    str(run),
+                    mode,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         assert self.line() == "saving"
 
     def line(self) -> str:
@@ -70,14 +74,27 @@ class Program:
     def let_through(self) -> None:
         self.go.touch()
 
+    def wait_for_error(self, text: str) -> None:
+        while text not in self._errors.read_text():
+            assert self._process.poll() is None, self._errors.read_text()
+            time.sleep(0.01)
+
     def end(self) -> Any:
-        output, errors = self._process.communicate(timeout=240)
-        return self._process.returncode, output, errors
+        # Not communicate(): it does not have what readline() has read ahead.
+        assert self._process.stdout is not None
+        watch = threading.Timer(240, self._process.kill)
+        watch.start()
+        output = self._process.stdout.read()
+        status = self._process.wait()
+        watch.cancel()
+        return status, output, self._errors.read_text()
 
     def kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
-            self._process.communicate()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 @pytest.fixture
@@ -153,10 +170,9 @@ def test_a_save_asked_for_by_an_exit_handler_is_finished(start: Any, run_path: P
 def test_sigterm_finishes_the_save_and_then_ends_the_program(start: Any, run_path: Path) -> None:
     program = start(SAVE + IDLE)
     program.send(signal.SIGTERM)
+    program.wait_for_error("finishing the save of step 1 first")
     program.let_through()
-    status, _, errors = program.end()
-    assert status == -signal.SIGTERM
-    assert "finishing the save of step 1 first" in errors
+    assert program.end()[0] == -signal.SIGTERM
     assert saved(run_path) == 1
 
 

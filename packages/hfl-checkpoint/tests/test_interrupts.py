@@ -111,3 +111,30 @@ def test_an_interrupt_at_any_operation_of_a_save_leaves_the_one_before_or_the_ne
         assert [*(run / ".staging").iterdir(), *(run / ".trash").iterdir()] == []
         n += 3
     assert n > 40
+
+
+def test_a_lock_that_an_interrupt_left_behind_is_taken_back(
+    open_manager: Any, live: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import filelock
+
+    manager = open_manager()
+    manager.save(1, **live(1).components)
+    acquire = filelock.FileLock.acquire
+
+    def interrupted(lock: Any, *args: Any, **options: Any) -> Any:
+        acquire(lock, *args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filelock.FileLock, "acquire", interrupted)
+        with pytest.raises(
+            KeyboardInterrupt
+        ) as kept:  # and its traceback with it, as in a notebook
+            manager.save(2, **live(2).components)
+    entered = manager._run.lock()
+    entered.__enter__()  # the interrupt comes before the block that would give it back
+    monkeypatch.setattr("hfl_checkpoint._run._LOCK_SECONDS", 0.0)
+    manager.save(2, **live(2).components)
+    assert manager.latest().step == 2
+    assert kept.type is KeyboardInterrupt

@@ -19,7 +19,7 @@ PUBLIC = {
     "export_for_accelerate",
     "export_for_lightning",
     "export_for_trainer",
-    "load_model",
+    "load_lightning_model",
 }
 
 

@@ -8,8 +8,9 @@ import datetime
 import json
 import os
 import secrets
+import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Set, Tuple
 
 from hfl_checkpoint import _canonical, _lease
 from hfl_checkpoint._checkpoint import Checkpoint, describe
@@ -17,6 +18,9 @@ from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
 from hfl_checkpoint._oddities import bare, split_copies
 from hfl_checkpoint.errors import CheckpointDamagedError, UnsupportedFormatError
 from hfl_core import ConfigError, ConflictError, Files, get_logger, translated_os_errors
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 RUN_FILE = "run.json"
 PINS_FILE = "pins.json"
@@ -63,6 +67,7 @@ class RunDirectory:
         self.path = Path(path)
         self.files = files or Files()
         self._manifests: Dict[str, Tuple[Tuple[int, int, int], Manifest]] = {}
+        self._locks: Dict[int, FileLock] = {}
         self._own: str | None = None
         self._is_warned = False
         with translated_os_errors(f"look at the run's directory {str(self.path)!r}"):
@@ -110,14 +115,25 @@ class RunDirectory:
         """Keep other processes from committing or deleting in the meantime."""
         from filelock import FileLock, Timeout  # whoever only looks does not need it
 
+        # One that this thread still holds was left behind by a Ctrl-C just before or after its block; its
+        # traceback, which a notebook keeps, would hold it for ever. Blocks are never nested.
+        thread = threading.get_ident()
+        left_behind = self._locks.pop(thread, None)
+        if left_behind is not None:
+            left_behind.release(force=True)
+        lock = self._locks[thread] = FileLock(str(self.path / ".lock"), timeout=_LOCK_SECONDS)
         try:
-            with FileLock(str(self.path / ".lock"), timeout=_LOCK_SECONDS):
-                yield
+            lock.acquire()
+            yield
         except Timeout as error:
             raise ConflictError(
                 f"Another process has held the lock of {str(self.path)!r} for {_LOCK_SECONDS:.0f} s.",
                 hint="Look for a process that hangs while saving into the same directory.",
             ) from error
+        finally:
+            lock.release(force=True)
+            if self._locks.get(thread) is lock:
+                del self._locks[thread]
 
     def run_id(self) -> str | None:
         """The id of the current run, or None in a directory without one.

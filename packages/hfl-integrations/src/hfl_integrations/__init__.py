@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hfl_integrations.lightning import LifecycleCheckpoint as LifecycleCheckpoint
     from hfl_integrations.lightning import LifecycleCheckpointIO as LifecycleCheckpointIO
     from hfl_integrations.lightning import export_for_lightning as export_for_lightning
-    from hfl_integrations.lightning import load_model as load_model
+    from hfl_integrations.lightning import load_lightning_model as load_lightning_model
     from hfl_integrations.transformers import LifecycleCallback as LifecycleCallback
     from hfl_integrations.transformers import export_for_trainer as export_for_trainer
 
@@ -34,7 +34,7 @@ _EXPORTS = {
     "export_for_accelerate": ".accelerate",
     "export_for_lightning": ".lightning",
     "export_for_trainer": ".transformers",
-    "load_model": ".lightning",
+    "load_lightning_model": ".lightning",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

@@ -19,7 +19,7 @@ from hfl_core import lazy_exports
 
 if TYPE_CHECKING:
     from hfl_integrations._lightning._callback import LifecycleCheckpoint
-    from hfl_integrations._lightning._export import export_for_lightning, load_model
+    from hfl_integrations._lightning._export import export_for_lightning, load_lightning_model
     from hfl_integrations._lightning._fabric import FabricCheckpoints
     from hfl_integrations._lightning._io import LifecycleCheckpointIO
 
@@ -28,7 +28,7 @@ _EXPORTS = {
     "LifecycleCheckpoint": "hfl_integrations._lightning._callback",
     "LifecycleCheckpointIO": "hfl_integrations._lightning._io",
     "export_for_lightning": "hfl_integrations._lightning._export",
-    "load_model": "hfl_integrations._lightning._export",
+    "load_lightning_model": "hfl_integrations._lightning._export",
 }
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "LifecycleCheckpoint",
     "LifecycleCheckpointIO",
     "export_for_lightning",
-    "load_model",
+    "load_lightning_model",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

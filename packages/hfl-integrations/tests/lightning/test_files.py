@@ -64,9 +64,9 @@ def test_an_exported_file_is_one_of_lightnings_own(run, tmp_path) -> None:
         directory="ours",
         callback={"monitor": "score", "save_last": True},
         then=[
-            "from hfl_integrations.lightning import export_for_lightning, load_model",
+            "from hfl_integrations.lightning import export_for_lightning, load_lightning_model",
             "export_for_lightning(ours.manager.latest(), 'out/last.ckpt')",
-            "report['loaded'] = digest(load_model(Lit, ours.last_model_path, wanted=wanted).state_dict())",
+            "report['loaded'] = digest(load_lightning_model(Lit, ours.last_model_path, wanted=wanted).state_dict())",
         ],
         **PLAIN,
     )

@@ -105,21 +105,16 @@ if TYPE_CHECKING:
     from hfl_core import RateLimitError as RateLimitError
     from hfl_core import RetryPolicy as RetryPolicy
     from hfl_core import Settings as Settings
-    from hfl_core import SignalHandlers as SignalHandlers
-    from hfl_core import SignalName as SignalName
     from hfl_core import Span as Span
-    from hfl_core import SteadyWorker as SteadyWorker
     from hfl_core import Timer as Timer
     from hfl_core import TimeSummary as TimeSummary
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
-    from hfl_core import find_signals as find_signals
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
     from hfl_core import log_context as log_context
     from hfl_core import redact as redact
     from hfl_core import set_log_context as set_log_context
-    from hfl_core import signals_listened_to as signals_listened_to
     from hfl_datasets import DatasetValidationError as DatasetValidationError
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
@@ -134,7 +129,7 @@ if TYPE_CHECKING:
     from hfl_integrations import export_for_accelerate as export_for_accelerate
     from hfl_integrations import export_for_lightning as export_for_lightning
     from hfl_integrations import export_for_trainer as export_for_trainer
-    from hfl_integrations import load_model as load_model
+    from hfl_integrations import load_lightning_model as load_lightning_model
     from hfl_localhub import Fault as Fault
     from hfl_localhub import Faults as Faults
     from hfl_localhub import LocalHub as LocalHub
@@ -340,14 +335,11 @@ _EXPORTS = {
     "SchemaMismatchError": "hfl_datasets",
     "Settings": "hfl_core",
     "ShuffleBuffer": "hfl_state",
-    "SignalHandlers": "hfl_core",
-    "SignalName": "hfl_core",
     "SnapshotChangedError": "hfl_checkpoint",
     "SourceReport": "hfl_auth",
     "Span": "hfl_core",
     "SplitNotFoundError": "hfl_datasets",
     "StateMismatchError": "hfl_checkpoint",
-    "SteadyWorker": "hfl_core",
     "StorageReport": "hfl_repo",
     "StoredFile": "hfl_repo",
     "SubmoduleInfo": "hfl_metadata",
@@ -380,11 +372,10 @@ _EXPORTS = {
     "export_for_lightning": "hfl_integrations",
     "export_for_trainer": "hfl_integrations",
     "find_runs": "hfl_checkpoint",
-    "find_signals": "hfl_core",
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
-    "load_model": "hfl_integrations",
+    "load_lightning_model": "hfl_integrations",
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
     "mask_token": "hfl_auth",
@@ -393,7 +384,6 @@ _EXPORTS = {
     "register_codec": "hfl_checkpoint",
     "run_overview": "hfl_checkpoint",
     "set_log_context": "hfl_core",
-    "signals_listened_to": "hfl_core",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

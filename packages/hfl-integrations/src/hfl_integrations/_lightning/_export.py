@@ -64,7 +64,7 @@ def export_for_lightning(
     return target
 
 
-def load_model(
+def load_lightning_model(
     model_class: Any, checkpoint: Checkpoint | str | os.PathLike[str], **arguments: Any
 ) -> Any:
     """Make a model of a checkpoint, as its ``load_from_checkpoint`` does of a file of Lightning's.
@@ -84,7 +84,7 @@ def load_model(
     Example:
         .. code-block:: python
 
-            model = load_model(Digits, callback.best_model_path)
+            model = load_lightning_model(Digits, callback.best_model_path)
     """
     file: IO[bytes] = io.BytesIO()
     torch.save(_stock_form(checkpoint), file)
