@@ -211,8 +211,7 @@ class LifecycleCheckpoint(_Base):
         try:
             if not self.is_preempted:
                 super().on_exception(trainer, pl_module, exception)
-            if self._manager is not None:
-                self._manager.wait()
+            self._require_manager(trainer).wait()
         except Exception:  # noqa: BLE001  # the error that ends the training is the one to see
             _log.exception("a save at the end of an interrupted training failed")
         finally:
@@ -220,6 +219,7 @@ class LifecycleCheckpoint(_Base):
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: Dict[str, Any]) -> None:
         """Learn what Lightning is restoring."""
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
         if self._resume is not None and trainer.state.fn == "fit":
             self._resume.take(checkpoint)
 
