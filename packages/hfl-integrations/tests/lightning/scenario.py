@@ -12,10 +12,12 @@ import signal
 from pathlib import Path
 
 import torch
+import torchmetrics
 from sklearn.datasets import load_digits
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRandomSampler
 
 import hfl_checkpoint
+import hfl_metadata
 from hfl_core import HflError
 from hfl_integrations.lightning import (
     FabricCheckpoints,
@@ -26,6 +28,8 @@ from hfl_integrations.lightning import (
 pl = importlib.import_module(os.environ["LIGHTNING"])
 NAMES = {name: getattr(hfl_checkpoint, name) for name in hfl_checkpoint.__all__}
 NAMES["timedelta"] = datetime.timedelta
+DIGITS = load_digits()
+hfl_metadata.capture()  # imported and asked once, for all children
 
 
 class Messages(logging.Handler):
@@ -41,9 +45,9 @@ class Digits(Dataset):
     """Images with noise, drawn when they are read."""
 
     def __init__(self, count: int, is_noisy: bool = True) -> None:
-        digits, self.is_noisy = load_digits(), is_noisy
-        self.images = torch.tensor(digits.images[:count] / 16, dtype=torch.float32).flatten(1)
-        self.labels = torch.tensor(digits.target[:count])
+        self.is_noisy = is_noisy
+        self.images = torch.tensor(DIGITS.images[:count] / 16, dtype=torch.float32).flatten(1)
+        self.labels = torch.tensor(DIGITS.target[:count])
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,6 +57,27 @@ class Digits(Dataset):
         if self.is_noisy:
             image = image + torch.randn(64) * random.random() * 0.1
         return image, self.labels[index], index
+
+
+class Stream(IterableDataset):
+    """Images one after another, with a state where it is asked for; nobody knows how many."""
+
+    def __init__(self, count: int) -> None:
+        self.data, self.at = Digits(count), 0
+
+    def __iter__(self):
+        while self.at < len(self.data):
+            self.at += 1
+            yield self.data[self.at - 1]
+        self.at = 0
+
+
+class StatefulStream(Stream):
+    def state_dict(self) -> dict:
+        return {"at": self.at}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.at = state["at"]
 
 
 class Counter(pl.Callback):
@@ -120,6 +145,7 @@ class Lit(pl.LightningModule):
         if wanted.get("manual"):
             self.automatic_optimization = False
         self.frozen = wanted.get("drops")
+        self.mean = torchmetrics.MeanMetric()
 
     def forward(self, images):
         return self.net(images)
@@ -134,6 +160,9 @@ class Lit(pl.LightningModule):
         self.ids += ids.tolist()
         loss = torch.nn.functional.cross_entropy(self.net(images), labels)
         self.log("train_loss", loss, on_step=True, on_epoch=True)
+        if self.wanted.get("metric"):
+            self.mean(loss)
+            self.log("mean", self.mean, on_step=False, on_epoch=True)
         if self.wanted.get("manual"):
             for optimizer in self.optimizers():
                 optimizer.zero_grad()
@@ -225,6 +254,9 @@ def _loader(wanted: dict):
     if wanted.get("sampler") == "weighted":
         weights = [1.0 + number % 3 for number in range(len(data))]
         return DataLoader(data, sampler=WeightedRandomSampler(weights, len(data)), **options)
+    if wanted.get("sampler") in ("stream", "stateful stream"):
+        kind = Stream if wanted["sampler"] == "stream" else StatefulStream
+        return DataLoader(kind(wanted.get("rows", 26)), batch_size=4)
     if wanted.get("sampler") == "two":
         return {
             "a": DataLoader(data, shuffle=True, **options),

@@ -34,6 +34,8 @@ CASES = {
         "datamodule": True,
         "trainer": {"reload_dataloaders_every_n_epochs": 1},
     },
+    "a stream with a state, whose end nobody knows": {"sampler": "stateful stream"},
+    "a metric that is an object": {"metric": True, "trainer": {"max_epochs": 2}},
     "no validation before the start": {
         "trainer": {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2, "max_epochs": 4}
     },
@@ -72,3 +74,23 @@ def test_our_callback_changes_nothing_where_nothing_is_random(run) -> None:
     for name in ("model", "optimizer", "metrics", "ids"):
         assert whole[name] == alone[name], name
     assert alone["patched"] == whole["patched"] == []
+
+
+def test_a_validation_within_a_step_is_saved_when_the_step_is_whole(run) -> None:
+    settings = {
+        "callback": {"save_on_train_epoch_end": False, "save_top_k": -1},
+        "trainer": {"val_check_interval": 3, "accumulate_grad_batches": 2},
+        "schedule": "cycle",
+    }
+    whole = run(directory="whole", **settings)
+    assert [item["step"] for item in whole["checkpoints"]][:2] == [2, 3]
+    run(directory="killed", signal_at=(3, "SIGKILL"), expect=signal.SIGKILL, **settings)
+    resumed = run(directory="killed", resume="last", **settings)
+    assert resumed["steps"] < whole["steps"]
+    for name in SAME:
+        assert resumed[name] == whole[name], name
+
+
+def test_a_stream_without_a_state_is_told_of(run) -> None:
+    found = run(directory="run", sampler="stream", trainer={"max_epochs": 1})
+    assert "a resume within an epoch will not be exact" in str(found["messages"])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Literal, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Literal, Mapping, Tuple
 
 from hfl_checkpoint import CheckpointManager
 from hfl_core import ConfigError, get_logger
 from hfl_integrations._lightning import _bookkeeping, _places
-from hfl_integrations._lightning._compat import bound, framework_of, resolve_directory
+from hfl_integrations._lightning._arguments import split
+from hfl_integrations._lightning._compat import bound, resolve_directory
 from hfl_integrations._lightning._naming import NamedSteps, as_directory_name
 from hfl_integrations._lightning._paths import require_local
-from hfl_integrations._lightning._plan import announce, refuse_unsupported
+from hfl_integrations._lightning._plan import announce, refuse_unsupported, require_same_framework
 from hfl_integrations._lightning._resume import Resume
 from hfl_integrations._lightning._retention import KeepAsModelCheckpoint
-from hfl_integrations._lightning._saves import Request, Saves
+from hfl_integrations._lightning._saves import Request, Saves, is_within_epoch
 from hfl_integrations._lightning._seams import Replaced, Seams, as_first_says, load_ours
 from hfl_state import RngState
 
@@ -27,9 +27,6 @@ else:
     _Base = object
 
 _log = get_logger(__name__)
-
-# Options of the manager that the arguments of ModelCheckpoint take the place of.
-_TAKEN = {"directory": "dirpath=", "naming": "filename="}
 
 
 class LifecycleCheckpoint(_Base):
@@ -80,18 +77,16 @@ class LifecycleCheckpoint(_Base):
         on_change: Literal["error", "override"] = "error",
         **arguments: Any,
     ) -> None:
-        if on_change not in ("error", "override"):
-            raise ConfigError(
-                f"There is no on_change={on_change!r}.", hint="Use 'error' or 'override'."
-            )
-        own, options = _split(self, arguments)
+        own, options = split(type(self), arguments, on_change)
         self._notes: Tuple[str, ...] = _bookkeeping.give_way(own)
         directory = None if dirpath is None else require_local(dirpath)
         super().__init__(dirpath=directory, filename=filename, monitor=monitor, **own)
         self._on_change = on_change
         self._state_key: str | None = None
         self._naming = NamedSteps()
-        self._keep = KeepAsModelCheckpoint(self._named, options.pop("keep", None))
+        self._keep = KeepAsModelCheckpoint(
+            lambda: _bookkeeping.named(self), options.pop("keep", None)
+        )
         self._has_policy = options.get("save") is not None
         self._options = options
         self._manager: CheckpointManager | None = None
@@ -136,7 +131,7 @@ class LifecycleCheckpoint(_Base):
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Find the directory, and take the places in the Trainer at which something is to happen."""
-        self._require_own_framework(trainer)
+        require_same_framework(self, trainer)
         super().setup(trainer, pl_module, stage)
         self._require_manager(trainer)
         self._replaced.take_back()
@@ -206,9 +201,7 @@ class LifecycleCheckpoint(_Base):
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Save the last step where that is wanted, and see that everything is saved."""
         if not self.is_preempted:
-            super_ = getattr(super(), "on_train_end", None)
-            if super_ is not None:
-                super_(trainer, pl_module)
+            super().on_train_end(trainer, pl_module)
             self._keep_last_up_to_date(trainer)
         if self._manager is not None:
             self._manager.wait()
@@ -218,8 +211,7 @@ class LifecycleCheckpoint(_Base):
         try:
             if not self.is_preempted:
                 super().on_exception(trainer, pl_module, exception)
-            if self._manager is not None:
-                self._manager.wait()
+            self._require_manager(trainer).wait()
         except Exception:  # noqa: BLE001  # the error that ends the training is the one to see
             _log.exception("a save at the end of an interrupted training failed")
         finally:
@@ -278,25 +270,19 @@ class LifecycleCheckpoint(_Base):
 
     def arrive(self, path: Any) -> Any:
         """Bring a checkpoint here that is on the Hub, and return where it is."""
-        if isinstance(path, str) and path.startswith("hf://"):
-            return str(self.manager.pull(path).path)
-        place = Path(path) if isinstance(path, (str, Path)) else None
-        if place is not None and not place.exists() and self._options.get("hub"):
-            is_own = place.parent.resolve() == Path(self.manager.directory).resolve()
-            if is_own and not _places.is_ours(path):
-                return str(self.manager.pull(place.name).path)
-        return path
+        return _places.arrived(path, self.manager, has_hub=bool(self._options.get("hub")))
 
     # -- what ModelCheckpoint's logic calls ---------------------------------------------------
 
     def _save_checkpoint(self, trainer: Any, filepath: str) -> None:
-        request = Request(filepath, self.save_weights_only, self._reason())
+        reason = "best" if self.monitor is not None and self.save_top_k > 0 else "interval"
+        request = Request(filepath, self.save_weights_only, reason)
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
         if self._is_deferring:
             self._request = request
         else:
-            self._write(request, within_epoch=self._is_within_epoch(trainer))
+            self._write(request, within_epoch=is_within_epoch(trainer))
 
     def _save_last_checkpoint(self, trainer: Any, monitor_candidates: Dict[str, Any]) -> None:
         """``last`` is the newest checkpoint; there is no second copy of it."""
@@ -364,7 +350,7 @@ class LifecycleCheckpoint(_Base):
         if (
             not self._should_skip_saving_checkpoint(trainer)
             and self.save_last
-            and self._has_trained(trainer)
+            and trainer.global_step > 0
         ):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
@@ -404,19 +390,6 @@ class LifecycleCheckpoint(_Base):
             self._monitor_candidates(trainer), trainer
         )
 
-    def _named(self) -> FrozenSet[str] | None:
-        return _bookkeeping.named(self)
-
-    def _reason(self) -> str:
-        return "best" if self.monitor is not None and self.save_top_k > 0 else "interval"
-
-    def _has_trained(self, trainer: Any) -> bool:
-        return bool(trainer.global_step > 0)
-
-    def _is_within_epoch(self, trainer: Any) -> bool:
-        progress = trainer.fit_loop.epoch_progress.current
-        return bool(progress.ready != progress.processed)
-
     def _require_manager(self, trainer: Any) -> CheckpointManager:
         if self._manager is None:
             directory = trainer.strategy.broadcast(resolve_directory(self, trainer))
@@ -425,37 +398,3 @@ class LifecycleCheckpoint(_Base):
 
     def _make_manager(self, directory: str) -> CheckpointManager:
         return CheckpointManager(directory, naming=self._naming, keep=self._keep, **self._options)
-
-    def _require_own_framework(self, trainer: Any) -> None:
-        framework = framework_of(trainer)
-        if not isinstance(self, framework.find("callbacks", "ModelCheckpoint")):
-            raise ConfigError(
-                f"This Trainer is one of {framework.name}, and the LifecycleCheckpoint was made for another "
-                "Lightning, because that was not imported yet.",
-                hint=f"Import {framework.name} before you make the callback.",
-            )
-
-
-def _split(callback: Any, arguments: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
-    """Tell ModelCheckpoint's arguments from the manager's.
-
-    Raises:
-        ConfigError: One is neither's.
-    """
-    base = next(cls for cls in type(callback).__mro__ if cls.__name__ == "ModelCheckpoint")
-    of_base = set(inspect.signature(base).parameters)
-    of_manager = set(inspect.signature(CheckpointManager).parameters)
-    for name in arguments:
-        if name in _TAKEN:
-            raise ConfigError(
-                f"LifecycleCheckpoint has no option {name!r}.", hint=f"Use {_TAKEN[name]}."
-            )
-        if name not in of_base | of_manager:
-            raise ConfigError(
-                f"LifecycleCheckpoint has no argument {name!r}.",
-                hint="It takes ModelCheckpoint's of this version of Lightning "
-                f"({', '.join(sorted(of_base))}) and CheckpointManager's "
-                f"({', '.join(sorted(of_manager - set(_TAKEN)))}).",
-            )
-    own = {name: value for name, value in arguments.items() if name in of_base}
-    return own, {name: value for name, value in arguments.items() if name not in of_base}

@@ -75,6 +75,25 @@ def read(path: str | os.PathLike[str], *, map_location: Any = None) -> Read:
     return Read(found, source)
 
 
+def arrived(path: Any, manager: CheckpointManager, *, has_hub: bool) -> Any:
+    """Bring a checkpoint here that is on the Hub, and return where it is; another path stays as it is.
+
+    Args:
+        path: What Lightning is to load.
+        manager: The run's manager.
+        has_hub: Whether it has a repository, which may hold what is not here any more.
+    """
+    if isinstance(path, str) and path.startswith("hf://"):
+        return str(manager.pull(path).path)
+    if not has_hub or not isinstance(path, (str, os.PathLike)):
+        return path
+    place = Path(path)
+    is_own = place.parent.resolve() == Path(manager.directory).resolve()
+    if place.exists() or not is_own or is_ours(path):
+        return path
+    return str(manager.pull(place.name).path)
+
+
 def _resolved(place: Path) -> Tuple[Path, str, str | None]:
     """The run's directory, which of its checkpoints, and the run; a directory may hold several runs."""
     if _is_checkpoint(place):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Sequence
 
 from hfl_core import ConfigError, get_logger
+from hfl_integrations._lightning._compat import framework_of
 
 _log = get_logger(__name__)
 
@@ -28,6 +29,21 @@ def refuse_unsupported(trainer: Any) -> None:
                 "not save yet.",
                 hint="Use ModelCheckpoint, or train with DDP or in one process.",
             )
+
+
+def require_same_framework(callback: Any, trainer: Any) -> None:
+    """Refuse a Trainer that does not take the callback for a ModelCheckpoint.
+
+    Raises:
+        ConfigError: It is of the other Lightning.
+    """
+    framework = framework_of(trainer)
+    if not isinstance(callback, framework.find("callbacks", "ModelCheckpoint")):
+        raise ConfigError(
+            f"This Trainer is one of {framework.name}, and the LifecycleCheckpoint was made for another "
+            "Lightning, because that was not imported yet.",
+            hint=f"Import {framework.name} before you make the callback.",
+        )
 
 
 def announce(callback: Any, trainer: Any, notes: Sequence[str]) -> None:

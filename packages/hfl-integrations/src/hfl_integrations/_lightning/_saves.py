@@ -221,6 +221,12 @@ class Saves:
         trainer.should_stop = True
 
 
+def is_within_epoch(trainer: Any) -> bool:
+    """Whether a Trainer is in the middle of an epoch."""
+    progress = trainer.fit_loop.epoch_progress.current
+    return bool(progress.ready != progress.processed)
+
+
 def validation_loaders(trainer: Any) -> List[bool] | None:
     """Say of each loader for validation whether it has workers that stay; None before there are any."""
     loaders = trainer.fit_loop.epoch_loop.val_loop._combined_loader
