@@ -19,12 +19,12 @@ WARM_UP = 200
 
 def lightning_step(steps: int, kind: str) -> float:
     """Return the median time of a step of a tiny model, in seconds."""
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.callbacks import ModelCheckpoint
     from torch.utils.data import DataLoader, TensorDataset
 
     from hfl_checkpoint import EverySteps
     from hfl_integrations.lightning import LifecycleCheckpoint
-    from lightning.pytorch import Callback, LightningModule, Trainer
-    from lightning.pytorch.callbacks import ModelCheckpoint
 
     class Tiny(LightningModule):
         def __init__(self) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from torch.utils.data import DataLoader, TensorDataset
 
 from hfl_integrations.lightning import LifecycleCheckpoint
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
 
 class Regression(LightningModule):
