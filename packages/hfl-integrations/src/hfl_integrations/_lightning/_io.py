@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 
 from hfl_checkpoint import CheckpointManager, KeepLast
 from hfl_core import ConfigError, ConflictError, Files, get_logger, translated_os_errors
-from hfl_integrations._lightning import _content, _places
+from hfl_integrations._lightning import _content, _places, _together
 from hfl_integrations._lightning._compat import bound, framework_of
 from hfl_integrations._lightning._paths import require_local
 
@@ -73,8 +73,14 @@ class LifecycleCheckpointIO(_Base):
         Raises:
             ConflictError: There is something else at `path`.
             UnknownTypeError: The dictionary holds what a checkpoint cannot; it is named.
-            ConfigError: `storage_options` are given, or the path is not a local one.
+            ConfigError: `storage_options` are given, the path is not a local one, or several processes
+                train, of which Lightning calls a plugin in the first only.
         """
+        if _together.are_several():
+            raise ConfigError(
+                "LifecycleCheckpointIO saves for one process, and several train here.",
+                hint="Add a LifecycleCheckpoint to the callbacks instead: it saves in all of them.",
+            )
         if storage_options is not None:
             raise ConfigError(
                 "LifecycleCheckpointIO knows no storage_options.",

@@ -8,6 +8,14 @@ from typing import Any, Callable, TypeVar
 _Result = TypeVar("_Result")
 
 
+def are_several() -> bool:
+    """Whether several processes train together."""
+    distributed: Any = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return False
+    return int(distributed.get_world_size()) > 1
+
+
 def from_first(work: Callable[[], _Result]) -> _Result:
     """Do something on rank 0, and return what came of it on every process; each has to ask.
 
@@ -20,11 +28,9 @@ def from_first(work: Callable[[], _Result]) -> _Result:
     Raises:
         Exception: What it raised there.
     """
-    distributed: Any = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+    if not are_several():
         return work()
-    if distributed.get_world_size() == 1:
-        return work()
+    distributed: Any = sys.modules["torch.distributed"]
     told: Any = [None]
     if distributed.get_rank() == 0:
         try:
