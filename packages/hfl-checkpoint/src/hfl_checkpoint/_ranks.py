@@ -180,9 +180,8 @@ def portable(error: Exception | None, rank: int | None) -> HflError | None:
         return None
     if isinstance(error, HflError):
         try:
-            carried: HflError = pickle.loads(
-                pickle.dumps(error)
-            )  # noqa: S301  # nosec B301  # made here
+            packed = pickle.dumps(error)
+            carried: HflError = pickle.loads(packed)  # noqa: S301  # nosec B301  # made here
         except Exception:  # noqa: BLE001  # an attribute that cannot travel
             carried = HflError(error.message, hint=error.hint)
         if rank is not None and not error.message.startswith("On rank "):
