@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import math
+import _thread
 import threading
 import time
-from typing import Callable, List, Tuple
+from typing import Callable, List, Tuple, cast
 
 from hfl_checkpoint import _endings
 from hfl_checkpoint._checkpoint import Checkpoint
 from hfl_checkpoint.errors import SaveSkippedError
-
-_SLICE = 1.0  # seconds
+from hfl_core import SteadyEvent
 
 _Job = Tuple["PendingCheckpoint", Callable[[], Checkpoint]]
 
@@ -26,11 +24,14 @@ class PendingCheckpoint:
 
     def __init__(self, step: int) -> None:
         self.step = step
-        self._future: concurrent.futures.Future[Checkpoint] = concurrent.futures.Future()
+        self._is_over = SteadyEvent()
+        self._checkpoint: Checkpoint | None = None
+        self._error: BaseException | None = None
+        self._is_begun = False
 
     def done(self) -> bool:
         """Whether the save has ended, well or not."""
-        return self._future.done()
+        return self._is_over.is_set()
 
     def result(self, timeout: float | None = None) -> Checkpoint:
         """Wait for the checkpoint.
@@ -48,7 +49,9 @@ class PendingCheckpoint:
         """
         self.wait(timeout)
         _endings.settle(self)
-        return self._future.result()
+        if self._checkpoint is None:
+            raise cast(BaseException, self._error)
+        return self._checkpoint
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the save has ended, well or not.
@@ -59,32 +62,30 @@ class PendingCheckpoint:
         Raises:
             TimeoutError: It has not.
         """
-        end = math.inf if timeout is None else time.monotonic() + timeout
-        # In slices: a Ctrl-C that comes just before a wait begins does not end that wait.
-        # Not Future.result(timeout): a save that fails with a TimeoutError looks the same there.
-        while not self._wait_for(min(_SLICE, end - time.monotonic())):
-            if time.monotonic() >= end:
-                raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
-
-    def _wait_for(self, seconds: float) -> bool:
-        return bool(concurrent.futures.wait([self._future], max(0.0, seconds)).done)
+        if not self._is_over.wait(timeout):
+            raise TimeoutError(f"Step {self.step} was not saved within {timeout} s.")
 
     def error(self) -> BaseException | None:
         """What went wrong with a save that has ended, without raising it."""
-        return self._future.exception() if self._future.done() else None
+        return self._error
 
     def _run(self, save: Callable[[], Checkpoint]) -> None:
         try:
             checkpoint = save()
         except BaseException as error:  # noqa: BLE001  # whoever asks for the result gets it
-            self._future.set_exception(error)
+            self._end(error)
         else:
             _endings.settle(self)
-            self._future.set_result(checkpoint)
+            self._checkpoint = checkpoint
+            self._is_over.set()
 
     def _skip(self, newer: int) -> None:
         _endings.settle(self)  # nothing went wrong with it
-        self._future.set_exception(SaveSkippedError(self.step, newer=newer))
+        self._end(SaveSkippedError(self.step, newer=newer))
+
+    def _end(self, error: BaseException) -> None:
+        self._error = error
+        self._is_over.set()
 
 
 class BackgroundSaver:
@@ -93,7 +94,7 @@ class BackgroundSaver:
     def __init__(self) -> None:
         _endings.watch_the_end()
         self._turn = threading.Lock()
-        self._is_running = False
+        self._worker: object | None = None
         self._queue: List[_Job] = []
         self._asked_for: List[PendingCheckpoint] = []
 
@@ -105,45 +106,44 @@ class BackgroundSaver:
     def start(self, step: int, save: Callable[[], Checkpoint]) -> PendingCheckpoint:
         """Begin a save; when one is under way, it is begun after that."""
         pending = PendingCheckpoint(step)
-        thread: threading.Thread | None = None
+        worker: object | None = None
         try:
             self._asked_for.append(pending)
             _endings.expect(pending)
             with self._turn:
                 self._queue.append((pending, save))
-                if not self._is_running:
-                    # A thread for each save, so that none is idle when the program ends or forks. The
-                    # interpreter waits for it when it ends, so a save that was begun is finished.
-                    thread = threading.Thread(
-                        target=self._work, name="hfl-checkpoint", daemon=False
-                    )
-                    self._is_running = True
-            if thread is not None:
-                try:
-                    thread.start()
-                except RuntimeError:  # the interpreter is ending, and starts no threads any more
-                    self._work()
+                if self._worker is None:
+                    worker = self._worker = object()
+            if worker is not None:
+                self._start(worker)
         except BaseException as error:
-            self._forget(pending, thread, error)
+            self._forget(pending, worker, error)
             raise
         return pending
 
+    def _start(self, worker: object) -> None:
+        # A thread for each save, so that none is idle when the program ends or forks. Not one of
+        # `threading`, whose start waits for a condition, which an interrupt may leave locked; the end
+        # of the program waits for the save, not for the thread.
+        try:
+            _thread.start_new_thread(self._work, (worker,))
+        except RuntimeError:  # the interpreter is ending, and starts no threads any more
+            self._work(worker)
+
     def _forget(
-        self, pending: PendingCheckpoint, thread: threading.Thread | None, error: BaseException
+        self, pending: PendingCheckpoint, worker: object | None, error: BaseException
     ) -> None:
         """Take back a save that was interrupted before it was begun: nobody is to wait for it."""
         with self._turn:
-            if thread is not None and not thread.is_alive():
-                self._is_running = False  # it never was
-            if any(item is pending for item, _ in self._queue) or not self._is_running:
-                self._queue = [job for job in self._queue if job[0] is not pending]
-            elif thread is not None:
+            if pending._is_begun:
                 return  # the thread has it already, and finishes it
+            self._queue = [job for job in self._queue if job[0] is not pending]
+            if worker is not None and self._worker is worker:
+                self._worker = None  # its thread, if there is one, finds that it is nobody's
         if pending in self._asked_for:
             self._asked_for.remove(pending)
         _endings.settle(pending)
-        if not pending.done():
-            pending._future.set_exception(error)
+        pending._end(error)
 
     def withdraw(self, newer: int) -> PendingCheckpoint | None:
         """Take back the save that waits for its turn, if there is one.
@@ -191,12 +191,15 @@ class BackgroundSaver:
         """The save that was asked for last, if nobody has looked at its end."""
         return self._asked_for[-1] if self._asked_for else None
 
-    def _work(self) -> None:
+    def _work(self, worker: object) -> None:
         while True:
             with self._turn:
+                if self._worker is not worker:
+                    return
                 if not self._queue:
-                    self._is_running = False
+                    self._worker = None
                     return
                 pending, save = self._queue.pop(0)
+                pending._is_begun = True
             pending._run(save)
             del pending, save  # and with them the snapshot, before waiting for the lock

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, Iterator, Protocol, Set
+from typing import Any, Callable, Iterator, List, Protocol, Set
 
 from hfl_core import get_logger
 
@@ -43,6 +43,9 @@ class Pending(Protocol):
         """Wait for its end, and raise what went wrong."""
 
 
+# What is done when no save is under way any more.
+_afterwards: List[Callable[[], None]] = []
+
 # Saves under way, and failed ones whose error nobody was told: a program may end without asking.
 _unsettled: Set[Pending] = set()
 
@@ -66,6 +69,12 @@ def watch_the_end() -> None:
         os.register_at_fork(after_in_child=_forget_all)
 
 
+def do_afterwards(function: Callable[[], None]) -> None:
+    """Call something when the program ends and its saves are finished; it must not raise."""
+    watch_the_end()
+    _afterwards.append(function)
+
+
 def _finish_all() -> None:
     failed = None
     for pending in sorted(_unsettled, key=lambda item: item.step):
@@ -75,6 +84,8 @@ def _finish_all() -> None:
             if failed is not None:
                 _log.error("the save of step %d failed: %s", pending.step, error)
             failed = failed or error
+    for function in reversed(_afterwards):
+        function()
     if failed is not None:
         sys.stderr = _FailedFlush(sys.stderr)
         raise failed  # Python prints what an exit handler raises

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Mapping, Set, Tuple
 
@@ -27,6 +28,8 @@ from hfl_checkpoint.errors import SnapshotChangedError
 # A piece is large enough to be worth a turn of the interpreter, and small enough for two threads to
 # share one large tensor.
 _PIECE_BYTES = 8 << 20
+# A small part of what copying a piece takes.
+_GLANCE_SECONDS = 0.0001
 # A change that torch does not count (through `.data`, NumPy, another library) is to a tensor as a whole
 # in practice; so many of its elements are compared.
 _SAMPLES = 64
@@ -80,7 +83,8 @@ class Snapshot:
         self._left = len(self._pieces)
         self._changed: Set[Place] = set()
         self._error: Exception | None = None
-        self._turn = threading.Condition()
+        # Not a condition, which an interrupt of the training may leave locked.
+        self._turn = threading.Lock()
         if late:
             _step_hook.hold(self)
 
@@ -158,7 +162,6 @@ class Snapshot:
         with self._turn:
             self._left -= len(self._pieces)
             self._pieces.clear()
-            self._turn.notify_all()
         self._work(_copy_in_parallel)  # waits for the pieces that were begun
         if self._device is not None:  # pragma: no cover  # needs a GPU
             self._device.wait()
@@ -167,11 +170,13 @@ class Snapshot:
     def _work(self, copy: _Copy) -> None:
         while True:
             with self._turn:
-                # A piece that another thread has begun comes back if that thread is interrupted.
-                self._turn.wait_for(lambda: self._pieces or not self._left)
                 if not self._left:
                     return
-                piece = self._pieces.popleft()
+                piece = self._pieces.popleft() if self._pieces else None
+            if piece is None:
+                # A piece that another thread has begun comes back if that thread is interrupted.
+                time.sleep(_GLANCE_SECONDS)
+                continue
             late, begin, end = piece
             is_done = False
             try:
@@ -187,7 +192,6 @@ class Snapshot:
                     elif late.was_changed:
                         self._changed.add(late.place)
                     self._left -= is_done
-                    self._turn.notify_all()
 
     def _look_for_changes(self) -> None:  # pragma: no cover  # needs a GPU
         """Look once: either when the next step begins, or when all is copied before it."""

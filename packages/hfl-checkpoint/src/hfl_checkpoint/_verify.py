@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import functools
 import json
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Literal, Mapping, Sequence, Tuple
 
 from hfl_checkpoint._checkpoint import Problem, VerifyReport
 from hfl_checkpoint._manifest import MANIFEST, FileEntry, rank_of, read_manifest
 from hfl_checkpoint.errors import CheckpointDamagedError
-from hfl_core import ConfigError, digest_file, new_digest, translated_os_errors
+from hfl_core import ConfigError, digest_file, in_parallel, new_digest, translated_os_errors
 
 Level = Literal["quick", "full"]
 
@@ -88,14 +87,19 @@ def _verify(directory: Path, level: Level) -> VerifyReport:
 
 
 def _check_all(directory: Path, files: Sequence[FileEntry], level: Level) -> List[Problem]:
-    def check(entry: FileEntry) -> List[Problem]:
-        return _check(directory, entry, level)
+    found: Dict[int, List[Problem]] = {}
 
+    def check(number: int, entry: FileEntry) -> None:
+        found[number] = _check(directory, entry, level)
+
+    work = [functools.partial(check, number, entry) for number, entry in enumerate(files)]
     if level == "full" and sum(entry.size for entry in files) > _WORTH_THREADS_BYTES:
-        pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
-        with contextlib.suppress(RuntimeError), pool:  # an interpreter that ends starts no threads
-            return [problem for found in pool.map(check, files) for problem in found]
-    return [problem for entry in files for problem in check(entry)]
+        for error in in_parallel(work, min(_THREADS, os.cpu_count() or 1), "hfl-verify"):
+            raise error
+    else:
+        for one in work:
+            one()
+    return [problem for number in sorted(found) for problem in found[number]]
 
 
 def _about(text: str) -> str:

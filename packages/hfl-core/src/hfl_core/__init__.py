@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hfl_core._log_context import log_context as log_context
     from hfl_core._log_context import set_log_context as set_log_context
     from hfl_core._notify import Notifier as Notifier
+    from hfl_core._parallel import in_parallel as in_parallel
     from hfl_core._progress import Progress as Progress
     from hfl_core._progress import ProgressTask as ProgressTask
     from hfl_core._progress import ProgressUpdate as ProgressUpdate
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hfl_core._signals import SignalName as SignalName
     from hfl_core._signals import find_signals as find_signals
     from hfl_core._signals import signals_listened_to as signals_listened_to
+    from hfl_core._steady_event import SteadyEvent as SteadyEvent
     from hfl_core._steady_worker import SteadyWorker as SteadyWorker
     from hfl_core._time_summary import TimeSummary as TimeSummary
     from hfl_core._timing import Span as Span
@@ -84,9 +86,10 @@ _EXPORTS = {
     "Settings": "._settings",
     "SignalHandlers": "._signals",
     "SignalName": "._signals",
-    "SteadyWorker": "._steady_worker",
     "SettingsFiles": "._settings_files",
     "Span": "._timing",
+    "SteadyEvent": "._steady_event",
+    "SteadyWorker": "._steady_worker",
     "TimeSummary": "._time_summary",
     "Timer": "._timing",
     "ValidationError": ".errors",
@@ -97,6 +100,7 @@ _EXPORTS = {
     "find_signals": "._signals",
     "get_logger": "._log",
     "import_extra": "._extras",
+    "in_parallel": "._parallel",
     "lazy_exports": "._lazy",
     "load_settings": "._settings_files",
     "log_context": "._log_context",

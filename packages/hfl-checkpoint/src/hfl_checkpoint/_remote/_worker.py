@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import atexit
+import functools
 import os
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Callable
 
+from hfl_checkpoint import _endings
 from hfl_checkpoint.errors import AlreadyPublishingError
 from hfl_core import (
     HflError,
     NetworkError,
     NotFoundError,
     RateLimitError,
+    SteadyEvent,
     get_logger,
     load_settings,
 )
@@ -54,9 +56,9 @@ class Worker:
         self.publisher = make(self._stop)
         self._wait = wait
         self._left = left
-        self._wake = threading.Event()
+        self._wake = SteadyEvent()
         self._is_draining = False
-        self._is_idle = threading.Event()
+        self._is_idle = SteadyEvent()
         self._asked = 0
         self._said: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -96,7 +98,7 @@ class Worker:
         # from ending. The handler waits instead, as long as it is to.
         self._thread = threading.Thread(target=self._run, name="hfl-publish", daemon=True)
         self._thread.start()
-        atexit.register(_close, weakref.ref(self))
+        _endings.do_afterwards(functools.partial(_close, weakref.ref(self)))
 
     def _run(self) -> None:
         failures = 0

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
+from hfl_core import in_parallel
 from hfl_core.errors import ConflictError
-from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._scan import FileKey, LocalFile, file_key
 

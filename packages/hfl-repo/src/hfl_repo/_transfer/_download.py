@@ -9,10 +9,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterable, Mapping, Sequence
 
-from hfl_core import Progress, RetryPolicy, get_logger, require_free_space, translated_os_errors
+from hfl_core import (
+    Progress,
+    RetryPolicy,
+    get_logger,
+    in_parallel,
+    require_free_space,
+    translated_os_errors,
+)
 from hfl_core.errors import DiskSpaceError, HflError, IntegrityError, NetworkError, ValidationError
 from hfl_repo._transfer._cache_layout import RepoCache
-from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._digest_cache import DigestCache
 from hfl_repo._transfer._digests import digest_files
 from hfl_repo._transfer._paths import path_problem

@@ -7,9 +7,8 @@ import functools
 import threading
 from typing import TYPE_CHECKING, Dict, Iterator, Sequence
 
-from hfl_core import Progress, get_logger
+from hfl_core import Progress, get_logger, in_parallel
 from hfl_core.errors import NetworkError
-from hfl_repo._transfer._crew import in_parallel
 from hfl_repo._transfer._objects import LargeFile, Missing, ask_missing, send_object
 from hfl_repo._transfer._patience import Patience
 from hfl_repo._transfer._xet import is_xet_available, send_by_xet

@@ -6,11 +6,10 @@ gigabytes that are on their way.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Callable, Sequence
-
-__all__ = ["in_parallel"]
 
 
 def in_parallel(
@@ -21,6 +20,8 @@ def in_parallel(
     seconds: float | None = None,
 ) -> list[Exception]:
     """Do all of it, whatever goes wrong with some.
+
+    The caller does it when no thread can be started, because the interpreter is ending.
 
     Args:
         work: What to do.
@@ -55,11 +56,14 @@ def in_parallel(
         threading.Thread(target=run, name=f"{name}-{number}", daemon=True)
         for number in range(min(workers, len(work)))
     ]
-    for thread in threads:
-        thread.start()
     try:
+        with contextlib.suppress(RuntimeError):
+            for thread in threads:
+                thread.start()
+        if not any(thread.ident for thread in threads):
+            run()
         until = None if seconds is None else time.monotonic() + seconds
-        for thread in threads:
+        for thread in (each for each in threads if each.ident):
             thread.join(None if until is None else max(0.0, until - time.monotonic()))
             if thread.is_alive():
                 raise TimeoutError
