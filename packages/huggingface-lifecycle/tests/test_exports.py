@@ -22,7 +22,7 @@ PACKAGES = [
 MACHINERY = {
     "Digest",  "FileWriter", "Files", "check_errors", "check_exports", "digest_file", "import_extra", "lazy_exports", "new_digest",
     "read_secret", "require_free_space", "settings_files", "SettingsFiles", "translated_os_errors", "write_atomically",
-    "write_secret", "SignalHandlers", "SignalName", "SteadyWorker", "find_signals", "signals_listened_to",
+    "write_secret", "SignalHandlers", "SignalName", "SteadyEvent", "SteadyWorker", "find_signals", "in_parallel", "signals_listened_to",
 }  # fmt: skip
 
 NAMES = [
