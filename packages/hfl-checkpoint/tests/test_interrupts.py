@@ -136,6 +136,7 @@ def test_a_lock_that_an_interrupt_left_behind_is_taken_back(
             manager.save(2, **live(2).components)
     entered = manager._run.lock()
     entered.__enter__()  # the interrupt comes before the block that would give it back
+    # A lock that somebody holds is waited for: here nobody does, so no time is needed.
     monkeypatch.setattr("hfl_checkpoint._run._LOCK_SECONDS", 0.0)
     manager.save(2, **live(2).components)
     assert manager.latest().step == 2
