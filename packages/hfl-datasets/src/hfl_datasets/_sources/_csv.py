@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from hfl_datasets._sources._blocks import Block, UnendingRecordError, blocks, in_order
-from hfl_datasets._sources._bytes import DAMAGED, SourcePath, damaged
+from hfl_datasets._sources._bytes import DAMAGED, SourcePath
 from hfl_datasets._sources._model import Located, Place, Problem, Report
+from hfl_datasets._sources._problems import damage, tell
 from hfl_datasets._sources._types import merge_schemas
 from hfl_datasets._sources._utf8 import mended
 
@@ -80,7 +81,7 @@ class CsvFile:
             with self.path.open_text(self.encoding) as stream:
                 yield from self._read(stream, schema, report)
         except UnendingRecordError as error:
-            _tell(
+            tell(
                 Problem(
                     "unclosed-quote",
                     Place(self.name, "line", error.line),
@@ -92,7 +93,7 @@ class CsvFile:
         except (UnicodeError, *DAMAGED) as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            _tell(_damage(self.name, error), report, error)
+            tell(damage(self.name, error), report, error)
 
     def _read(
         self, stream: Any, schema: Optional[pa.Schema], report: Optional[Report]
@@ -101,7 +102,7 @@ class CsvFile:
         first = next(pieces, None)
         names, first, problems = self._header(first)
         for problem in problems:
-            _tell(problem, report)
+            tell(problem, report)
         known: Dict[str, pa.DataType] = (
             {} if schema is None else {field.name: field.type for field in schema}
         )
@@ -118,7 +119,7 @@ class CsvFile:
 
         for parsed in in_order(parse, all_blocks()):
             for problem in parsed.problems:
-                _tell(problem, report)
+                tell(problem, report)
             batch = parsed.batch
             if batch is None:
                 continue
@@ -286,19 +287,6 @@ class CsvFile:
             return Place(self.name, "row", first_row + row + 1)
 
         return locate
-
-
-def _tell(
-    problem: Problem, report: Optional[Report], cause: Optional[BaseException] = None
-) -> None:
-    if report is None:
-        raise problem.error() from cause
-    report(problem)
-
-
-def _damage(name: str, error: BaseException) -> Problem:
-    made = damaged(name, error)
-    return Problem("unreadable", Place(name), made.reason, made.hint or "")
 
 
 def _blank_is_null(table: pa.Table) -> pa.RecordBatch:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import pyarrow as pa
 
+from hfl_datasets._sources._arrow import ArrowFile
 from hfl_datasets._sources._bytes import SourcePath
 from hfl_datasets._sources._csv import CsvFile
+from hfl_datasets._sources._json import JsonFile
+from hfl_datasets._sources._media import METADATA, MediaFolder, folder_of, labels_of
 from hfl_datasets._sources._model import Source, SourceFile, SplitSource
 from hfl_datasets._sources._objects import DatasetFile, GeneratorFile, TableFile, frame_to_table
 from hfl_datasets._sources._parquet import ParquetFile
 from hfl_datasets._sources._paths import FORMATS, expand, format_of, split_of
+from hfl_datasets._sources._text import TextFile
 from hfl_datasets.errors import UnsupportedSourceError
 
 __all__ = ["open_source"]
@@ -61,7 +65,7 @@ def open_source(
     if isinstance(source, Source):
         return source
     options = _Options(format, delimiter, encoding)
-    if isinstance(source, Mapping) and not _is_rows(source):
+    if isinstance(source, Mapping):
         splits: Dict[str, SplitSource] = {}
         for name, inner in source.items():
             splits[str(name)] = _one_split(str(name), inner, options)
@@ -90,25 +94,99 @@ class _Options:
             return CsvFile(
                 path, delimiter=self.delimiter, encoding=self.encoding, is_tsv=kind == "tsv"
             )
+        if kind in ("json", "jsonl"):
+            return JsonFile(
+                path, encoding=self.encoding, is_lines=True if kind == "jsonl" else None
+            )
         if kind == "parquet":
             return ParquetFile(path)
+        if kind == "arrow":
+            return ArrowFile(path)
+        if kind == "text":
+            return TextFile(path, encoding=self.encoding)
         raise UnsupportedSourceError(repr(path.name), _SUPPORTED)
 
 
 def _from_path(given: str, split: str, options: _Options) -> Source:
+    saved = _saved_dataset(given)
+    if saved is not None:
+        inner = open_source(saved, split=split)
+        return Source(given, inner.splits)
     items = expand(given)
     root = Path(given) if Path(given).is_dir() else None
-    named = {item.name: split_of(item, root) for item in items}
-    groups: Dict[str, List[SourcePath]] = {}
+    named = {item.name: split_of(item, root) or split for item in items}
+    order = {"train": 0, "validation": 1, "test": 2}
+    groups: Dict[str, List[SourcePath]] = {
+        name: []
+        for name in sorted(set(named.values()), key=lambda name: (order.get(name, 3), name))
+    }
     for item in items:
-        groups.setdefault(named[item.name] or split, []).append(item)
-    if len(items) == 1:  # one file is what it is asked to be, whatever it is called
-        groups = {named[items[0].name] or split: items}
+        groups[named[item.name]].append(item)
+    kind = _media_kind(given, items)
+    if kind is not None:
+        return Source(given, _media_splits(given, groups, kind, root, options))
     return Source(given, {name: _split(name, found, options) for name, found in groups.items()})
 
 
 def _split(name: str, items: List[SourcePath], options: _Options) -> SplitSource:
+    kind = _media_kind(name, items)
+    if kind is not None:
+        folder = str(items[0].path.parent)
+        return _media_splits(folder, {name: items}, kind, None, options)[name]
     return SplitSource(name, [options.file(item) for item in items])
+
+
+def _saved_dataset(given: str) -> Any:
+    """Load what `save_to_disk` of the `datasets` library wrote; None where it is none of that."""
+    folder = Path(given)
+    if not any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
+        return None
+    import datasets
+
+    return datasets.load_from_disk(given)
+
+
+def _media_kind(given: str, items: Sequence[SourcePath]) -> Optional[str]:
+    """Say whether files are images or sounds, with nothing but metadata beside them."""
+    kinds = {
+        format_of(item.file_name) for item in items if Path(item.file_name).name not in METADATA
+    }
+    media = kinds & {"image", "audio"}
+    if not media:
+        return None
+    if len(kinds) > 1:
+        found = ", ".join(sorted(str(kind) for kind in kinds))
+        raise UnsupportedSourceError(
+            f"{given!r}, which holds files of several kinds ({found})",
+            "Pass those of one kind; what is said about images belongs into metadata.csv or metadata.jsonl.",
+        )
+    return media.pop()
+
+
+def _media_splits(
+    given: str,
+    groups: Mapping[str, List[SourcePath]],
+    kind: str,
+    root: Optional[Path],
+    options: _Options,
+) -> Dict[str, SplitSource]:
+    media = {
+        name: [item for item in items if format_of(item.file_name) == kind]
+        for name, items in groups.items()
+    }
+    metadata = {
+        str(folder_of(item)): options.file(item)
+        for items in groups.values()
+        for item in items
+        if Path(item.file_name).name in METADATA
+    }
+    everything = [item for items in media.values() for item in items]
+    labels = [] if metadata else labels_of(everything, list(groups), root)
+    return {
+        name: SplitSource(name, [MediaFolder(given, items, kind, labels, metadata)])
+        for name, items in media.items()
+        if items
+    }
 
 
 def _one_split(name: str, source: Any, options: _Options) -> SplitSource:
@@ -146,10 +224,6 @@ def _is_paths(source: Any) -> bool:
         and bool(source)
         and all(isinstance(item, (str, os.PathLike)) for item in source)
     )
-
-
-def _is_rows(source: Mapping[Any, Any]) -> bool:
-    return False
 
 
 def _named(source: Any) -> str:

@@ -51,9 +51,8 @@ def merge_schemas(
     """
     fields: Dict[str, pa.Field] = {}
     clashes: Dict[str, List[pa.DataType]] = {}
-    metadata = None
-    for schema in schemas:
-        metadata = metadata or schema.metadata
+    given = list(schemas)
+    for schema in given:
         for field in schema:
             known = fields.get(field.name)
             if known is None:
@@ -66,8 +65,13 @@ def merge_schemas(
             fields[field.name] = pa.field(
                 field.name, merged, known.nullable or field.nullable, known.metadata
             )
-    kept = [field for name, field in fields.items() if name not in clashes]
-    return (pa.schema(kept, metadata) if fields else None), clashes
+    if not fields:
+        return None, clashes
+    merged_schema = pa.schema([field for name, field in fields.items() if name not in clashes])
+    # What the `datasets` library wrote about columns holds for exactly those columns.
+    if all(schema.equals(merged_schema) for schema in given):
+        merged_schema = merged_schema.with_metadata(given[0].metadata)
+    return merged_schema, clashes
 
 
 def fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
