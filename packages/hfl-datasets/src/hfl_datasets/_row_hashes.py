@@ -91,8 +91,8 @@ def _of_lists(array: pa.Array) -> Any:
     ends = np.cumsum(lengths)
     starts = ends - lengths
     place = np.arange(len(inner), dtype=np.int64) - np.repeat(starts, lengths)
-    sums = np.concatenate([[0], np.cumsum(_mixed(inner + place.astype(np.uint64) * _ODD))])
-    sums = sums.astype(np.uint64)
+    spread = np.cumsum(_mixed(inner + place.astype(np.uint64) * _ODD), dtype=np.uint64)
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), spread])
     return _mixed(sums[ends] - sums[starts] + lengths.astype(np.uint64))
 
 
