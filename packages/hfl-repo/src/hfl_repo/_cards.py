@@ -206,7 +206,9 @@ class Cards(RepoBase):
             metadata: As for `update_card`.
             body: Makes the text for people out of the one that is there (empty in a new card).
             revision: A branch, a tag or a commit; the default branch if None.
-            on_conflict: As for `update_card`, or field to policy; ``"error"`` for other fields.
+            on_conflict: As for `update_card`, or field to policy; ``"error"`` for other fields. A
+                field that is ``"ours"`` in such a mapping is what it is said to be, whatever
+                anybody else says, and is not remembered.
 
         Returns:
             The card as it is to be.
@@ -226,11 +228,16 @@ class Cards(RepoBase):
         content = read_file(self._hub, self._target.at(head, _PATH))
         said = {} if content is None else remembered(self._hub, self._target.at(head))
         card = self._parsed(content or b"")
+        policies: Mapping[str, CardOnConflict] = {}
+        if not isinstance(on_conflict, str):
+            policies = on_conflict
+        lasting = {field: wanted[field] for field in wanted if policies.get(field) != "ours"}
+        said = {field: value for field, value in said.items() if policies.get(field) != "ours"}
         merged = merge(said, card.data, wanted)
         by_policy: dict[CardOnConflict, list[str]] = {"error": [], "ours": [], "theirs": []}
         for field in merged.conflicts:
-            known = on_conflict if isinstance(on_conflict, str) else on_conflict.get(field, "error")
-            by_policy[known].append(field)
+            default: CardOnConflict = on_conflict if isinstance(on_conflict, str) else "error"
+            by_policy[policies.get(field, default)].append(field)
         if by_policy["error"]:
             raise CardConflictError(self.repo_id, fields=tuple(by_policy["error"]))
         ours = dataclasses.replace(merged, conflicts=tuple(by_policy["ours"]))
@@ -245,7 +252,7 @@ class Cards(RepoBase):
         if problems.errors:
             raise InvalidCardError(self.repo_id, problems=problems.errors)
         kept = (*kept, *by_policy["theirs"])
-        line = trailer({**said, **wanted})
+        line = trailer({**said, **lasting})
         return CardDraft(new, tuple(fields), kept, problems.warnings, line, head)
 
     def _rewrite_card(
