@@ -47,13 +47,17 @@ def data_fields(
         The fields, for a card.
     """
     return {
-        "dataset_info": _dataset_info(now.get("dataset_info"), name, config, features, download_size),
+        "dataset_info": _dataset_info(
+            now.get("dataset_info"), name, config, features, download_size
+        ),
         "configs": _configs(now.get("configs"), name, config),
         "size_categories": [next((label for most, label in _SIZES if total_rows < most), "n>1T")],
     }
 
 
-def _dataset_info(now: Any, name: str, config: ConfigRecord, features: Any, download_size: int) -> Any:
+def _dataset_info(
+    now: Any, name: str, config: ConfigRecord, features: Any, download_size: int
+) -> Any:
     from datasets.info import DatasetInfo, DatasetInfosDict
     from datasets.splits import SplitDict, SplitInfo
     from huggingface_hub import DatasetCardData
@@ -96,9 +100,7 @@ def _configs(now: Any, name: str, config: ConfigRecord) -> List[Any]:
     folder = "data" if name == "default" else name
     mine = {
         "config_name": name,
-        "data_files": [
-            {"split": split, "path": f"{folder}/{split}-*"} for split in config.splits
-        ],
+        "data_files": [{"split": split, "path": f"{folder}/{split}-*"} for split in config.splits],
     }
     listed = list(now) if isinstance(now, list) else []
     for index, entry in enumerate(listed):

@@ -87,8 +87,7 @@ class DatasetManager:
         allow: Sequence[str] = (),
         dry_run: bool = False,
     ) -> UploadReport:
-        """Publish a dataset, or a new version of it, in one commit.
-        """
+        """Publish a dataset, or a new version of it, in one commit."""
         from hfl_datasets._sources._open import open_source
         from hfl_datasets._upload import Upload, Wish
 

@@ -88,9 +88,7 @@ class Upload:
         wish: What it is to be.
     """
 
-    def __init__(
-        self, repo: RepoManager, remote: Callable[[str], RemoteFiles], wish: Wish
-    ) -> None:
+    def __init__(self, repo: RepoManager, remote: Callable[[str], RemoteFiles], wish: Wish) -> None:
         self._repo = repo
         self._remote = remote
         self._wish = wish
@@ -190,9 +188,15 @@ class Upload:
     def _commit(self, prepared: _Prepared, known: Known) -> UploadReport:
         wish = self._wish
         there = known.files(wish.config)
-        kept = {} if wish.replace else {
-            name: known.split(wish.config, name) for name in there if name not in prepared.splits
-        }
+        kept = (
+            {}
+            if wish.replace
+            else {
+                name: known.split(wish.config, name)
+                for name in there
+                if name not in prepared.splits
+            }
+        )
         new = {
             name: _record(split, self._paths(prepared, name))
             for name, split in prepared.splits.items()
@@ -263,9 +267,7 @@ class Upload:
     ) -> DatasetRecord:
         wish, old = self._wish, known.record
         configs = {
-            name: known.record.config(name)
-            for name in known.record.configs
-            if name != wish.config
+            name: known.record.config(name) for name in known.record.configs if name != wish.config
         }
         order = _ordered([*old.configs, wish.config])
         configs[wish.config] = ConfigRecord(splits)
@@ -397,7 +399,8 @@ class Upload:
         small = {
             path: self._repo.read(path, before.commit)
             for path, file in before.files.items()
-            if not file.sha256 and (path not in now.files or now.files[path].git_sha1 != file.git_sha1)
+            if not file.sha256
+            and (path not in now.files or now.files[path].git_sha1 != file.git_sha1)
         }
         changed = {
             path: file
@@ -494,5 +497,3 @@ def _type_name(feature: Any) -> str:
     if isinstance(feature, dict):
         return f"record of {', '.join(feature)}"
     return kind.lower()
-
-
