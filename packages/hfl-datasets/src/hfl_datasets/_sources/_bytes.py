@@ -75,7 +75,7 @@ class SourcePath:
         with zipfile.ZipFile(self.path) as archive:
             return archive.getinfo(self.member).compress_size
 
-    def open(self) -> "IO[bytes]":
+    def open(self) -> IO[bytes]:
         """Open what is inside, decompressed.
 
         Raises:
@@ -101,7 +101,7 @@ class SourcePath:
             return cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb"))
         return cast("IO[bytes]", pa.CompressedInputStream(raw, codec))
 
-    def open_text(self, encoding: Optional[str] = None) -> "IO[bytes]":
+    def open_text(self, encoding: Optional[str] = None) -> IO[bytes]:
         """Open a text as UTF-8 without a byte order mark.
 
         Args:
@@ -129,7 +129,7 @@ def damaged(name: str, error: BaseException) -> UnreadableDataError:
     )
 
 
-def _read_up_to(stream: "IO[bytes]", count: int) -> bytes:
+def _read_up_to(stream: IO[bytes], count: int) -> bytes:
     data = b""
     while len(data) < count:
         more = stream.read(count - len(data))
@@ -142,7 +142,7 @@ def _read_up_to(stream: "IO[bytes]", count: int) -> bytes:
 class _Prefixed(io.RawIOBase):
     """A stream with what was already read of it put back."""
 
-    def __init__(self, start: bytes, stream: "IO[bytes]") -> None:
+    def __init__(self, start: bytes, stream: IO[bytes]) -> None:
         self._start = start
         self._stream = stream
 
@@ -164,7 +164,7 @@ class _Prefixed(io.RawIOBase):
 class _Recoded(io.RawIOBase):
     """A stream of text in some encoding, as UTF-8."""
 
-    def __init__(self, stream: "IO[bytes]", encoding: str) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(encoding)()
 

@@ -127,7 +127,7 @@ class CsvFile:
         if schema is None:
             self._schema = seen
 
-    def _header(self, first: Optional[Block]) -> "Tuple[List[str], Optional[Block], List[Problem]]":
+    def _header(self, first: Optional[Block]) -> Tuple[List[str], Optional[Block], List[Problem]]:
         if first is None:
             problem = Problem(
                 "no-rows",
@@ -188,13 +188,18 @@ class CsvFile:
 
         def attempt(data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
             del wrong[:]
+
+            def skip(row: csv.InvalidRow) -> str:
+                wrong.append(row)
+                return "skip"
+
             return csv.read_csv(
                 pa.BufferReader(data),
                 csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
                 csv.ParseOptions(
                     delimiter=self.delimiter,
                     newlines_in_values=True,
-                    invalid_row_handler=lambda row: wrong.append(row) or "skip",
+                    invalid_row_handler=skip,
                 ),
                 csv.ConvertOptions(
                     column_types=dict(types), null_values=_NULLS, strings_can_be_null=False
@@ -269,7 +274,7 @@ class CsvFile:
             if "unexpected end of data" in str(error):
                 yield _unclosed_at(self.name, block.line + before)
 
-    def _ragged(self, block: Block, wrong: "List[csv.InvalidRow]") -> Iterator[Problem]:
+    def _ragged(self, block: Block, wrong: List[csv.InvalidRow]) -> Iterator[Problem]:
         position = 0
         for row in wrong:
             start = block.data.find(row.text.encode("utf-8", "replace"), position)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional
+from typing import Any, Iterator, List, Mapping, Optional
 
 import pyarrow as pa
 
@@ -36,16 +36,14 @@ class TableFile:
         """Return its bytes in memory."""
         return int(self.table.nbytes)
 
-    def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # noqa: ARG002  # always readable
+    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # always readable
         """Return the table's schema."""
         return self.table.schema
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # a table has its own
-        report: Optional[Report] = None,  # noqa: ARG002  # always readable
+        schema: Optional[pa.Schema] = None,  # a table has its own
+        report: Optional[Report] = None,  # always readable
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`."""
         row = 0
@@ -131,13 +129,13 @@ class GeneratorFile:
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # rows have the types that were found
+        schema: Optional[pa.Schema] = None,  # rows have the types that were found
         report: Optional[Report] = None,
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`."""
         if self._spool is None:
             self._keep(report)
-        assert self._spool is not None  # noqa: S101  # nosec B101  # _keep made it
+        assert self._spool is not None  # nosec B101  # _keep made it
         row = 0
         for path in sorted(Path(self._spool.name).iterdir()):
             with pa.OSFile(str(path)) as opened, pa.ipc.open_stream(opened) as stream:
@@ -155,15 +153,16 @@ class GeneratorFile:
                 merged, _ = merge_schemas([batch.schema] if seen is None else [seen, batch.schema])
                 if merged is not None:
                     seen = merged
+                fitting = batch
                 with contextlib.suppress(pa.ArrowInvalid):
-                    batch = fit(batch, seen) if seen is not None else batch
-                if writer is None or not writer[0].equals(batch.schema):
+                    fitting = fit(batch, seen) if seen is not None else batch
+                if writer is None or not writer[0].equals(fitting.schema):
                     stack.close()
                     path = Path(folder.name, f"{number:08d}.arrows")
                     sink = stack.enter_context(pa.OSFile(str(path), "wb"))
-                    opened = stack.enter_context(pa.ipc.new_stream(sink, batch.schema))
-                    writer = (batch.schema, opened)
-                writer[1].write_batch(batch)
+                    opened = stack.enter_context(pa.ipc.new_stream(sink, fitting.schema))
+                    writer = (fitting.schema, opened)
+                writer[1].write_batch(fitting)
         self._schema, self._spool = seen, folder
 
     def _batches(self, report: Optional[Report]) -> Iterator[pa.RecordBatch]:
@@ -238,6 +237,3 @@ def frame_to_table(frame: Any) -> pa.Table:
     """Convert a pandas frame; an index that has a name becomes a column, one without is left out."""
     has_named_index = any(name is not None for name in frame.index.names)
     return pa.Table.from_pandas(frame, preserve_index=has_named_index)
-
-
-Rows = Callable[[], Iterable[Any]]

@@ -85,6 +85,6 @@ class ParquetFile:
         )
 
 
-def _rows(group: "pa.parquet.RowGroupMetaData") -> int:
+def _rows(group: pa.parquet.RowGroupMetaData) -> int:
     each = max(1, group.total_byte_size // max(1, group.num_rows))
     return int(max(1, min(_ROWS, _BATCH_BYTES // each)))

@@ -29,7 +29,7 @@ from hfl_datasets._validate._report import Collector, ValidationReport
 from hfl_datasets._validate._rules import severities
 from hfl_datasets._validate._schemas import compare_files, compare_splits
 
-__all__ = ["validate"]
+__all__ = ["validate_dataset"]
 
 MAX_ROW_BYTES = 5 * 1024 * 1024
 _HINTS = {
@@ -44,7 +44,7 @@ _HINTS = {
 }
 
 
-def validate(
+def validate_dataset(
     source: Any,
     *,
     expectations: Iterable[Expectation] = (),
@@ -76,7 +76,7 @@ def validate(
         UnsupportedSourceError: A dataset cannot be made from it.
 
     Example:
-        >>> report = validate([{"x": 1.5, "y": "a"}, {"x": float("inf"), "y": "b"}])
+        >>> report = validate_dataset([{"x": 1.5, "y": "a"}, {"x": float("inf"), "y": "b"}])
         >>> report.ok
         True
         >>> print(report.findings[0])
@@ -86,6 +86,9 @@ def validate(
     return _Validation(
         open_source(source, **options), list(expectations), chosen, max_row_bytes
     ).report()
+
+
+validate = validate_dataset
 
 
 class _Split:

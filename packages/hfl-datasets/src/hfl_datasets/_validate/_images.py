@@ -50,7 +50,7 @@ def broken_images(column: pa.Array) -> Iterator[Tuple[int, str]]:
                     image.load()
         except FileNotFoundError:
             yield row, f"there is no file {path!r}"
-        except Exception as error:  # noqa: BLE001  # decoders raise whatever comes to mind
+        except Exception as error:  # decoders raise whatever comes to mind
             reason = " ".join(str(error).split())
             # Pillow names the buffer with its address, which says nothing to anybody.
             yield row, "it is no image, or damaged" if "BytesIO" in reason else reason
