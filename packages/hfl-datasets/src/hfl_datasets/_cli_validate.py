@@ -44,7 +44,7 @@ _COLUMNS = {
 @click.option("--encoding", metavar="NAME", help="What text is written in.  [default: UTF-8]")
 @format_option
 @click.pass_context
-def validate(
+def validate(  # noqa: PLR0913, PLR0917  # one for each option
     context: click.Context,
     sources: Tuple[str, ...],
     expectations: Optional[str],

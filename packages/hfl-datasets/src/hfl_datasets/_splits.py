@@ -309,12 +309,14 @@ class _View:
     def size(self) -> Optional[int]:
         return None
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # read before
+    def schema(
+        self, report: Optional[Report] = None
+    ) -> pa.Schema:  # the interface's
         return self._split.schema
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # that of the split
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
         report: Optional[Report] = None,
     ) -> Iterator[Located]:
         start = 0

@@ -86,7 +86,8 @@ class SourcePath:
             raw = self.path.open("rb")
         else:
             try:
-                raw = zipfile.ZipFile(self.path).open(self.member)
+                archive = zipfile.ZipFile(self.path)  # lives as long as the member
+                raw = archive.open(self.member)
             except zipfile.BadZipFile as error:
                 raise damaged(self.name, error) from error
         codec = compression_of(self.file_name)

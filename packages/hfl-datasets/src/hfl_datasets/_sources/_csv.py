@@ -206,17 +206,16 @@ class CsvFile:
                 ),
             )
 
-        data = block.data
-        if not data.strip():
+        if not block.data.strip():
             return _Parsed(block, None, ())
+        data, problem = mended(block, self.name)
+        if problem is not None:
+            problems.append(problem)
         table: Optional[pa.Table] = None
         try:
             table = attempt(data, known)
         except pa.ArrowInvalid as error:
             text = str(error)
-            if "UTF8" in text or "UTF-8" in text:
-                data, problem = mended(block, self.name)
-                problems.extend([] if problem is None else [problem])
             if is_fixed and _VALUE.search(text):
                 problems.append(self._misfit(block, names, known, text))
             try:
@@ -230,11 +229,6 @@ class CsvFile:
                         "Look for a quotation mark that is not closed or a separator that is not doubled.",
                     )
                 )
-        if table is not None and any(pa.types.is_binary(kind) for kind in table.schema.types):
-            # Nobody asked for bytes: that is what pyarrow takes text for that is no UTF-8.
-            data, problem = mended(block, self.name)
-            problems.extend([] if problem is None else [problem])
-            table = attempt(data, {})
         problems.extend(self._ragged(block, wrong))
         if block.data.count(b'"') % 2:
             problems.extend(self._unclosed(block))

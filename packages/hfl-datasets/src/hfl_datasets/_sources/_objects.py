@@ -36,14 +36,16 @@ class TableFile:
         """Return its bytes in memory."""
         return int(self.table.nbytes)
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # always readable
+    def schema(
+        self, report: Optional[Report] = None
+    ) -> pa.Schema:  # the interface's
         """Return the table's schema."""
         return self.table.schema
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # a table has its own
-        report: Optional[Report] = None,  # always readable
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`."""
         row = 0
@@ -129,13 +131,13 @@ class GeneratorFile:
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # rows have the types that were found
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
         report: Optional[Report] = None,
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`."""
         if self._spool is None:
             self._keep(report)
-        assert self._spool is not None  # nosec B101  # _keep made it
+        assert self._spool is not None  # noqa: S101  # made above  # nosec B101
         row = 0
         for path in sorted(Path(self._spool.name).iterdir()):
             with pa.OSFile(str(path)) as opened, pa.ipc.open_stream(opened) as stream:

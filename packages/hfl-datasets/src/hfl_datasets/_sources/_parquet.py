@@ -48,7 +48,9 @@ class ParquetFile:
                 return pa.schema([])
 
     def read(
-        self, schema: Optional[pa.Schema] = None, report: Optional[Report] = None
+        self,
+        schema: Optional[pa.Schema] = None,
+        report: Optional[Report] = None,  # the interface's
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`. Columns that a schema leaves out are not read."""
         from pyarrow import parquet

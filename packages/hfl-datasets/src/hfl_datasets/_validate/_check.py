@@ -185,7 +185,7 @@ class _Validation:
             return located, look_at(located, plan)
 
         for located, facts in in_order(look, file.read(None, report)):
-            self._merge(located, facts, split, seen)
+            self._merge(located, facts, seen)
 
     def _plan(self, schema: pa.Schema, split: SplitSource) -> Plan:
         features = features_of(schema)
@@ -205,7 +205,7 @@ class _Validation:
             has_decoder,
         )
 
-    def _merge(self, located: Located, facts: BatchFacts, split: SplitSource, seen: _Split) -> None:
+    def _merge(self, located: Located, facts: BatchFacts, seen: _Split) -> None:
         seen.hashes.start(facts.file, facts.first_row)
         seen.hashes.exact.add(facts.exact)
         seen.hashes.alike.add(facts.alike)
@@ -290,15 +290,14 @@ class _Validation:
                     split=name,
                     column=column,
                 )
-            elif seen.constant.get(column) is not None and seen.rows > 1:
-                if seen.valid[column] == seen.rows:
-                    found.add(
-                        "constant-column",
-                        f"All {seen.rows:,} rows have the same value.",
-                        "Drop the column, unless it is meant to be like this.",
-                        split=name,
-                        column=column,
-                    )
+            elif seen.constant.get(column) is not None and seen.valid[column] == seen.rows > 1:
+                found.add(
+                    "constant-column",
+                    f"All {seen.rows:,} rows have the same value.",
+                    "Drop the column, unless it is meant to be like this.",
+                    split=name,
+                    column=column,
+                )
         self._judge_numbers(name, seen)
         self._judge_expectations(name, seen)
         find_duplicates(name, seen.hashes, found)

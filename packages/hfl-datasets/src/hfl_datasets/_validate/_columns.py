@@ -158,7 +158,8 @@ def _hits(name: str, column: pa.Array, located: Located, plan: Plan) -> Iterator
     names = plan.features.labels.get(name)
     if names is not None and pa.types.is_integer(kind):
         yield from _out_of_range(name, column, located, len(names))
-    if (is_text(kind) or _is_list_of_text(kind)) and not {"secret", "email"} <= plan.off:
+    is_private = not {"secret", "email"} <= plan.off
+    if is_private and (is_text(kind) or _is_list_of_text(kind)):
         for rule, rows, example in private_values(column):
             words = "look like secrets" if rule == "secret" else "hold e-mail addresses"
             yield Hit(rule, name, words, len(rows), located.place(rows[0]), example)
@@ -166,6 +167,10 @@ def _hits(name: str, column: pa.Array, located: Located, plan: Plan) -> Iterator
         wrong = list(broken_images(column))
         for row, reason in wrong:
             yield Hit("broken-image", name, reason, 1, located.place(row))
+    yield from _unexpected(name, column, located, plan)
+
+
+def _unexpected(name: str, column: pa.Array, located: Located, plan: Plan) -> Iterator[Hit]:
     for expected in plan.expectations:
         if expected.column == name:
             for words, rows in broken(expected, column):

@@ -42,7 +42,9 @@ class HashStore:
         self._count += len(hashes)
         if self._in_memory > self._limit:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="hfl-rows-")  # closed by close()
+                self._file = tempfile.TemporaryFile(  # noqa: SIM115  # closed elsewhere
+                    prefix="hfl-rows-"
+                )  # close() closes it  # closed by close()
             for chunk in self._chunks:
                 self._file.write(chunk.tobytes())
             self._chunks, self._in_memory = [], 0

@@ -144,7 +144,7 @@ class Collector:
         """Say whether anybody wants to know."""
         return self._severities.get(rule) != "off"
 
-    def add(  # everything that there is to say about a finding
+    def add(  # noqa: PLR0913  # everything that there is to say
         self,
         rule: str,
         message: str,
