@@ -309,9 +309,7 @@ class _View:
     def size(self) -> Optional[int]:
         return None
 
-    def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # the interface's
+    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
         return self._split.schema
 
     def read(

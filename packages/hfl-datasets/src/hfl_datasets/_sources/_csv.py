@@ -271,8 +271,7 @@ class CsvFile:
     def _ragged(self, block: Block, wrong: List[csv.InvalidRow]) -> Iterator[Problem]:
         position = 0
         for row in wrong:
-            start = block.data.find(row.text.encode("utf-8", "replace"), position)
-            position = max(start, position)
+            position = _start_of(block.data, row.text.encode("utf-8", "replace"), position)
             yield Problem(
                 "ragged-row",
                 Place(self.name, "line", block.line + block.data.count(b"\n", 0, position)),
@@ -299,6 +298,17 @@ class CsvFile:
             return Place(self.name, "row", first_row + row + 1)
 
         return locate
+
+
+def _start_of(data: bytes, record: bytes, position: int) -> int:
+    """Find a record of which only the text is known."""
+    start = data.find(record, position)
+    while start > 0 and (
+        data[start - 1 : start] not in b"\r\n"
+        or data[start + len(record) : start + len(record) + 1] not in b"\r\n"
+    ):
+        start = data.find(record, start + 1)
+    return max(start, position)
 
 
 def _unclosed_at(name: str, line: int) -> Problem:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Optional
 
@@ -36,9 +38,7 @@ class TableFile:
         """Return its bytes in memory."""
         return int(self.table.nbytes)
 
-    def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # the interface's
+    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
         """Return the table's schema."""
         return self.table.schema
 
@@ -116,7 +116,7 @@ class GeneratorFile:
     def __init__(self, name: str, rows: Any) -> None:
         self.name = name
         self._rows = rows
-        self._spool: Optional[tempfile.TemporaryDirectory[str]] = None
+        self._spool: Optional[str] = None
         self._schema: Optional[pa.Schema] = None
 
     def size(self) -> Optional[int]:
@@ -139,7 +139,7 @@ class GeneratorFile:
             self._keep(report)
         assert self._spool is not None  # noqa: S101  # made above  # nosec B101
         row = 0
-        for path in sorted(Path(self._spool.name).iterdir()):
+        for path in sorted(Path(self._spool).iterdir()):
             with pa.OSFile(str(path)) as opened, pa.ipc.open_stream(opened) as stream:
                 for batch in stream:
                     yield Located(batch, self, row)
@@ -147,7 +147,8 @@ class GeneratorFile:
 
     def _keep(self, report: Optional[Report]) -> None:
         """Write all rows to a temporary file; a new one for each change of their types."""
-        folder: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(prefix="hfl-rows-")
+        folder = tempfile.mkdtemp(prefix="hfl-rows-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         seen: Optional[pa.Schema] = None
         with contextlib.ExitStack() as stack:
             writer: Any = None
@@ -160,7 +161,7 @@ class GeneratorFile:
                     fitting = fit(batch, seen) if seen is not None else batch
                 if writer is None or not writer[0].equals(fitting.schema):
                     stack.close()
-                    path = Path(folder.name, f"{number:08d}.arrows")
+                    path = Path(folder, f"{number:08d}.arrows")
                     sink = stack.enter_context(pa.OSFile(str(path), "wb"))
                     opened = stack.enter_context(pa.ipc.new_stream(sink, fitting.schema))
                     writer = (fitting.schema, opened)
