@@ -309,7 +309,9 @@ class _View:
     def size(self) -> Optional[int]:
         return None
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
+    def schema(
+        self, report: Optional[Report] = None
+    ) -> pa.Schema:  # noqa: ARG002  # the interface's
         return self._split.schema
 
     def read(

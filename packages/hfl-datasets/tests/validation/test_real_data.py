@@ -14,11 +14,13 @@ from sklearn import datasets as toys
 from hfl_datasets import create_splits, open_source, validate_dataset
 
 TOYS = Path(sklearn.__file__).parent / "datasets" / "data"
-SHIPPED = [
+_MANY = [
     *sorted(Path(numpy.__file__).parent.glob("*core/tests/data/umath-validation-set-*s*.csv")),
     *sorted(Path(numpy.__file__).parent.glob("random/tests/data/*.csv")),
     TOYS / "iris.csv",
 ]
+# Some hold lines that begin with ##, which is no CSV.
+SHIPPED = [path for path in _MANY if "##" not in path.read_text()]
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "digits"])

@@ -36,7 +36,9 @@ class TextFile:
         """Return its bytes on disk."""
         return self.path.size()
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
+    def schema(
+        self, report: Optional[Report] = None
+    ) -> pa.Schema:  # noqa: ARG002  # the interface's
         """Return the schema of every text."""
         return _SCHEMA
 
