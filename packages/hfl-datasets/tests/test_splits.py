@@ -35,7 +35,7 @@ ROWS = [
 SIZES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-def ids(source) -> "dict[str, list]":
+def ids(source) -> dict[str, list]:
     return {
         split.name: [row["id"] for batch in split.batches() for row in batch.to_pylist()]
         for split in source
@@ -96,8 +96,8 @@ def test_sizes_come_out_whatever_they_are(labels, weights, how) -> None:
     options = {"stratify": "label"} if how == "stratify" else {}
     try:
         made = ids(create_splits(rows, sizes, **options))
-    except ConfigError as error:
-        assert "would have no row" in error.message
+    except ConfigError:  # so few rows that a split would be empty
+        assert min(sizes.values()) * len(rows) < 5
         return
     assert sorted(number for part in made.values() for number in part) == list(range(len(rows)))
     slack = 1 if how == "none" else 5

@@ -310,8 +310,9 @@ class _View:
         return None
 
     def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # noqa: ARG002  # the interface's
+        self,
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
+    ) -> pa.Schema:
         return self._split.schema
 
     def read(

@@ -25,7 +25,7 @@ def finding(report, rule: str) -> Finding:
     return found[0]
 
 
-def labelled(values: "list[int | None]", names: "list[str]") -> pa.Table:
+def labelled(values: list[int | None], names: list[str]) -> pa.Table:
     features = datasets.Features(
         {"y": datasets.ClassLabel(names=names), "x": datasets.Value("int64")}
     )
@@ -33,7 +33,7 @@ def labelled(values: "list[int | None]", names: "list[str]") -> pa.Table:
     return table.replace_schema_metadata(features.arrow_schema.metadata)
 
 
-def write(folder: Path, files: "dict[str, str | bytes]") -> Path:
+def write(folder: Path, files: dict[str, str | bytes]) -> Path:
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def picture(kind: str = "PNG") -> bytes:
 
 
 # Rule, source, options, split, column, words of the message.
-OBJECTS: "dict[str, tuple[Any, dict, str, str | None, str]]" = {
+OBJECTS: dict[str, tuple[Any, dict, str, str | None, str]] = {
     "split-name": ({"a-b": TABLE}, {}, "a-b", None, "'a-b' holds '-'"),
     "column-name": ([{"a.b": 1}, {"a.b": 2}], {}, "train", "a.b", "holds a dot"),
     "many-columns": (

@@ -39,8 +39,9 @@ class TableFile:
         return int(self.table.nbytes)
 
     def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # noqa: ARG002  # the interface's
+        self,
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
+    ) -> pa.Schema:
         """Return the table's schema."""
         return self.table.schema
 

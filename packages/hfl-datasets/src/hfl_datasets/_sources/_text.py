@@ -37,8 +37,9 @@ class TextFile:
         return self.path.size()
 
     def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # noqa: ARG002  # the interface's
+        self,
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
+    ) -> pa.Schema:
         """Return the schema of every text."""
         return _SCHEMA
 
