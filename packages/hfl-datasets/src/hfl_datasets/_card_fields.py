@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from hfl_core.errors import ValidationError
 from hfl_datasets._record import ConfigRecord
 
-__all__ = ["COMPUTED", "data_fields"]
+__all__ = ["COMPUTED", "check_fields", "data_fields"]
 
 # These say what the data is, so they are what the data says, whatever stood there.
 COMPUTED = ("dataset_info", "configs")
@@ -22,6 +23,20 @@ _SIZES = (
     (100_000_000_000, "10B<n<100B"),
     (1_000_000_000_000, "100B<n<1T"),
 )
+
+
+def check_fields(metadata: Mapping[str, Any]) -> None:
+    """Refuse fields that say what the data is: they are computed.
+
+    Raises:
+        ValidationError: There is one.
+    """
+    computed = [name for name in COMPUTED if name in metadata]
+    if computed:
+        raise ValidationError(
+            f"{computed[0]!r} says what the data is, so it is written when data is uploaded.",
+            hint="Leave it out; upload the data to change it.",
+        )
 
 
 def data_fields(
@@ -47,13 +62,17 @@ def data_fields(
         The fields, for a card.
     """
     return {
-        "dataset_info": _dataset_info(now.get("dataset_info"), name, config, features, download_size),
+        "dataset_info": _dataset_info(
+            now.get("dataset_info"), name, config, features, download_size
+        ),
         "configs": _configs(now.get("configs"), name, config),
         "size_categories": [next((label for most, label in _SIZES if total_rows < most), "n>1T")],
     }
 
 
-def _dataset_info(now: Any, name: str, config: ConfigRecord, features: Any, download_size: int) -> Any:
+def _dataset_info(
+    now: Any, name: str, config: ConfigRecord, features: Any, download_size: int
+) -> Any:
     from datasets.info import DatasetInfo, DatasetInfosDict
     from datasets.splits import SplitDict, SplitInfo
     from huggingface_hub import DatasetCardData
@@ -96,9 +115,7 @@ def _configs(now: Any, name: str, config: ConfigRecord) -> List[Any]:
     folder = "data" if name == "default" else name
     mine = {
         "config_name": name,
-        "data_files": [
-            {"split": split, "path": f"{folder}/{split}-*"} for split in config.splits
-        ],
+        "data_files": [{"split": split, "path": f"{folder}/{split}-*"} for split in config.splits],
     }
     listed = list(now) if isinstance(now, list) else []
     for index, entry in enumerate(listed):

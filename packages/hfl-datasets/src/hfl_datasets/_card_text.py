@@ -45,7 +45,10 @@ def _schema(record: DatasetRecord, features: Mapping[str, Mapping[str, str]]) ->
     for config, found in record.configs.items():
         if len(record.configs) > 1:
             lines += [f"### {_cell(config)}", ""]
-        rows = [[name, f"{split.rows:,}", _bytes(split.num_bytes)] for name, split in found.splits.items()]
+        rows = [
+            [name, f"{split.rows:,}", _bytes(split.num_bytes)]
+            for name, split in found.splits.items()
+        ]
         lines += _table(["Split", "Rows", "Size in memory"], rows, right=(1, 2))
         first = next(iter(found.splits.values()), None)
         if first is None:
@@ -71,7 +74,9 @@ def _statistics(record: DatasetRecord) -> str:
                 continue
             title = name if len(record.configs) == 1 else f"{config}, {name}"
             lines += [f"### {_cell(title)}", ""]
-            lines += _numbers(split.statistics) + _values(split.statistics) + _sizes(split.statistics)
+            lines += (
+                _numbers(split.statistics) + _values(split.statistics) + _sizes(split.statistics)
+            )
     return "\n".join(lines).rstrip() + "\n" if len(lines) > 2 else ""
 
 
@@ -92,7 +97,18 @@ def _numbers(columns: Mapping[str, Mapping[str, Any]]) -> List[str]:
         for name, found in columns.items()
         if found["kind"] == "number" and "quantiles" in found
     ]
-    head = ["Column", "Min", "25 %", "Median", "75 %", "Max", "Mean", "Std", "Distinct", "Histogram"]
+    head = [
+        "Column",
+        "Min",
+        "25 %",
+        "Median",
+        "75 %",
+        "Max",
+        "Mean",
+        "Std",
+        "Distinct",
+        "Histogram",
+    ]
     return _limited(head, rows, right=range(1, 9))
 
 
@@ -103,7 +119,9 @@ def _values(columns: Mapping[str, Mapping[str, Any]]) -> List[str]:
             present = found["count"] - found["nulls"]
             most = ", ".join(
                 f"{_cell(str(value))} ({_share(count, present)})"
-                for value, count in found.get("frequent", ())[: 100 if found["kind"] == "label" else 3]
+                for value, count in found.get("frequent", ())[
+                    : 100 if found["kind"] == "label" else 3
+                ]
             )
             if found["kind"] == "time" and "min" in found:
                 most = f"{found['min']} to {found['max']}"
@@ -118,7 +136,11 @@ def _sizes(columns: Mapping[str, Mapping[str, Any]]) -> List[str]:
         for figure in ("lengths", "widths", "heights"):
             numbers = found.get(figure)
             if numbers:
-                unit = what.get(found["kind"], "") if figure == "lengths" else f"{figure[:-1]} in pixels"
+                unit = (
+                    what.get(found["kind"], "")
+                    if figure == "lengths"
+                    else f"{figure[:-1]} in pixels"
+                )
                 rows.append(
                     [
                         f"`{name}`",
@@ -156,7 +178,9 @@ def _limited(head: Sequence[str], rows: List[List[str]], right: Sequence[int]) -
     return lines
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> List[str]:
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
+) -> List[str]:
     marks = ["---:" if index in right else "---" for index in range(len(head))]
     lines = [head, marks, *rows]
     return [f"| {' | '.join(line)} |" for line in lines] + [""]
@@ -166,7 +190,9 @@ def _cell(text: str) -> str:
     """Keep a value from being anything else than text in a table."""
     flat = " ".join(text.split())
     for sign in "\\|`*_<>[]":
-        flat = flat.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
+        flat = flat.replace(
+            sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign]
+        )
     return flat
 
 
@@ -186,7 +212,9 @@ def _bars(histogram: Any) -> str:
     if not histogram:
         return ""
     most = max(histogram["counts"]) or 1
-    return "".join(_BARS[min(7, 8 * count // (most + 1))] if count else " " for count in histogram["counts"]).replace(" ", "·")
+    return "".join(
+        _BARS[min(7, 8 * count // (most + 1))] if count else " " for count in histogram["counts"]
+    ).replace(" ", "·")
 
 
 def _bytes(size: float) -> str:

@@ -77,9 +77,7 @@ def fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Bring a batch to the types that the features have in Arrow."""
     if batch.schema.equals(schema, check_metadata=True):
         return batch
-    columns = [
-        _storage(batch.column(index), field.type) for index, field in enumerate(schema)
-    ]
+    columns = [_storage(batch.column(index), field.type) for index, field in enumerate(schema)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

@@ -133,7 +133,10 @@ class DatasetRecord:
                     split: record
                     for split, record in config.splits.items()
                     # A file may be stored as a small one, without a sha256; then its path has to do.
-                    if all(path in files and files[path] in (None, sha256) for path, sha256 in record.files.items())
+                    if all(
+                        path in files and files[path] in (None, sha256)
+                        for path, sha256 in record.files.items()
+                    )
                 }
             )
             for name, config in self.configs.items()

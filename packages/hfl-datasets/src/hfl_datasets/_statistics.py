@@ -37,9 +37,7 @@ class SplitStatistics:
 
     def __init__(self, schema: pa.Schema, labels: Optional[Dict[str, List[str]]] = None) -> None:
         names = labels or {}
-        self._columns = {
-            field.name: _Column(field.type, names.get(field.name)) for field in schema
-        }
+        self._columns = {field.name: _Column(field.type, names.get(field.name)) for field in schema}
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Add the rows of a batch."""

@@ -15,16 +15,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
 
-from hfl_core import Progress, get_logger
+from hfl_core import Progress
 from hfl_core.errors import IntegrityError
 from hfl_datasets._card_fields import COMPUTED, data_fields
 from hfl_datasets._card_text import sections_of
 from hfl_datasets._changes import RowChanges, changes_text, compare_rows
-from hfl_datasets._content import ContentHash
-from hfl_datasets._features import fitted
+from hfl_datasets._described import check_same_columns, columns_of, ordered, record_of, type_name
 from hfl_datasets._known import Known, read_known
 from hfl_datasets._layout import shard_path
 from hfl_datasets._parquet_reader import ParquetReader
+from hfl_datasets._read_back import read_back, take_back
 from hfl_datasets._record import RECORD_PATH, ConfigRecord, DatasetRecord, Entry, SplitRecord
 from hfl_datasets._sections import merge_sections
 from hfl_datasets._shards import MAX_SHARD_BYTES, WrittenSplit, write_split
@@ -32,17 +32,15 @@ from hfl_datasets._upload_report import UploadReport
 from hfl_datasets._usage import executed_example
 from hfl_datasets._version_names import next_version
 from hfl_datasets._workspace import workspace
-from hfl_datasets.errors import RowCountError, SchemaMismatchError
 from hfl_repo import HeadMovedError, UploadConflictError
 
 if TYPE_CHECKING:
     from hfl_datasets._hub import RemoteFiles
     from hfl_datasets._sources._model import Source
-    from hfl_repo import RepoManager, RepoTree, TransferReport
+    from hfl_repo import RepoManager, TransferReport
 
 __all__ = ["Upload", "Wish"]
 
-_LOG = get_logger(__name__)
 _ATTEMPTS = 8
 # Each row costs 16 bytes to compare, or 32 with a key.
 _MOST_COMPARED = 20_000_000
@@ -88,9 +86,7 @@ class Upload:
         wish: What it is to be.
     """
 
-    def __init__(
-        self, repo: RepoManager, remote: Callable[[str], RemoteFiles], wish: Wish
-    ) -> None:
+    def __init__(self, repo: RepoManager, remote: Callable[[str], RemoteFiles], wish: Wish) -> None:
         self._repo = repo
         self._remote = remote
         self._wish = wish
@@ -118,18 +114,18 @@ class Upload:
             for split in source.splits.values():
                 raw = folder / "raw" / split.name
                 raw.mkdir(parents=True)
-                with progress.task(f"Converting {split.name}", unit="rows") as task:
+                with progress.task(f"Converting {split.name}") as task:
                     splits[split.name] = write_split(
                         split,
                         raw,
                         max_shard_bytes=self._wish.max_shard_bytes,
                         advance=task.advance,
                     )
-        _check_same_columns({name: _columns(split) for name, split in splits.items()})
+        check_same_columns({name: columns_of(split) for name, split in splits.items()})
         files, digests = {}, {}
-        for name, split in splits.items():
-            for index, shard in enumerate(split.shards):
-                path = shard_path(config, name, index, len(split.shards))
+        for name, written in splits.items():
+            for index, shard in enumerate(written.shards):
+                path = shard_path(config, name, index, len(written.shards))
                 target = folder / "repo" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files[path], digests[path] = shard.path.rename(target), shard.sha256
@@ -140,7 +136,7 @@ class Upload:
         self, splits: Mapping[str, WrittenSplit], digests: Mapping[str, str], folder: Path
     ) -> str:
         name, split = next(iter(splits.items()))
-        config = ConfigRecord({key: _record(item, {}) for key, item in splits.items()})
+        config = ConfigRecord({key: record_of(item, {}) for key, item in splits.items()})
         fields = data_fields(
             {}, self._wish.config, config, split.features, download_size=0, total_rows=0
         )
@@ -190,14 +186,20 @@ class Upload:
     def _commit(self, prepared: _Prepared, known: Known) -> UploadReport:
         wish = self._wish
         there = known.files(wish.config)
-        kept = {} if wish.replace else {
-            name: known.split(wish.config, name) for name in there if name not in prepared.splits
-        }
+        kept = (
+            {}
+            if wish.replace
+            else {
+                name: known.split(wish.config, name)
+                for name in there
+                if name not in prepared.splits
+            }
+        )
         new = {
-            name: _record(split, self._paths(prepared, name))
+            name: record_of(split, self._paths(prepared, name))
             for name, split in prepared.splits.items()
         }
-        _check_same_columns({name: record.columns for name, record in {**kept, **new}.items()})
+        check_same_columns({name: record.columns for name, record in {**kept, **new}.items()})
         gone = [name for name in there if name not in kept and name not in new]
         removed = [
             path
@@ -213,7 +215,7 @@ class Upload:
         tags = [tag.name for tag in self._repo.list_tags()] if wish.version else []
         today = dt.datetime.now(dt.timezone.utc).date()
         version = next_version(wish.version, tags, today) if wish.version else None
-        order = _ordered([*known.record.config(wish.config).splits, *there, *new])
+        order = ordered([*known.record.config(wish.config).splits, *there, *new])
         splits = {name: {**kept, **new}[name] for name in order if name in kept or name in new}
         record = self._new_record(known, splits, changes, version, today, is_same=is_same)
         card_kept, files, trailer, warnings = self._described(prepared, known, record)
@@ -263,11 +265,9 @@ class Upload:
     ) -> DatasetRecord:
         wish, old = self._wish, known.record
         configs = {
-            name: known.record.config(name)
-            for name in known.record.configs
-            if name != wish.config
+            name: known.record.config(name) for name in known.record.configs if name != wish.config
         }
-        order = _ordered([*old.configs, wish.config])
+        order = ordered([*old.configs, wish.config])
         configs[wish.config] = ConfigRecord(splits)
         changelog = old.changelog
         if not is_same or version is not None:
@@ -299,7 +299,7 @@ class Upload:
             ),
             total_rows=sum(record.rows.values()),
         )
-        types = {name: _type_name(feature) for name, feature in first.features.items()}
+        types = {name: type_name(feature) for name, feature in first.features.items()}
         sections = sections_of(
             record, {wish.config: types}, usage=prepared.example, citation=wish.citation
         )
@@ -321,7 +321,7 @@ class Upload:
             revision=known.tree.commit,
             on_conflict=policies,
         )
-        written = _ordered([*record.sections, *(name for name, text in sections.items() if text)])
+        written = ordered([*record.sections, *(name for name, text in sections.items() if text)])
         final = dataclasses.replace(record, sections=tuple(written))
         files = {"README.md": draft.content, RECORD_PATH: final.encode()}
         return (*draft.kept, *text_kept), files, draft.trailer, draft.warnings
@@ -382,36 +382,11 @@ class Upload:
             with Progress() as progress:
                 for name, split in prepared.splits.items():
                     paths = self._paths(prepared, name)
-                    with progress.task(f"Reading back {name}", split.rows, "rows") as task:
+                    with progress.task(f"Reading back {name}", split.rows) as task:
                         read_back(split, [(p, remote) for p in paths], task.advance)
         except IntegrityError:
-            self._take_back(prepared, str(done.commit), known.tree)
+            take_back(self._repo, str(done.commit), known.tree, self._wish.revision)
             raise
-
-    def _take_back(self, prepared: _Prepared, commit: str, before: RepoTree) -> None:
-        now = self._repo.tree(self._wish.revision)
-        if now.commit != commit:
-            _LOG.warning("Somebody committed on top of %s, so it is not taken back.", commit)
-            return
-        large = {p: f for p, f in before.files.items() if f.sha256 and p not in now.files}
-        small = {
-            path: self._repo.read(path, before.commit)
-            for path, file in before.files.items()
-            if not file.sha256 and (path not in now.files or now.files[path].git_sha1 != file.git_sha1)
-        }
-        changed = {
-            path: file
-            for path, file in before.files.items()
-            if file.sha256 and path in now.files and now.files[path].sha256 != file.sha256
-        }
-        self._repo.commit(
-            small,
-            message=f"Take back {commit[:12]}: its rows could not be read back",
-            copies={**large, **changed},
-            delete=[path for path in now.files if path not in before.files],
-            revision=self._wish.revision,
-            on=now,
-        )
 
     def _planned(self, prepared: _Prepared) -> UploadReport:
         return UploadReport(
@@ -424,75 +399,3 @@ class Upload:
             tuple(prepared.files),
             is_dry_run=True,
         )
-
-
-def read_back(
-    split: WrittenSplit, files: "Sequence[tuple[str, RemoteFiles]]", advance: Callable[[int], None]
-) -> None:
-    """Read all rows of a split, and compare their count and content with what was written.
-
-    Raises:
-        RowCountError: There are more, or fewer.
-        IntegrityError: They are others.
-    """
-    content = ContentHash(split.schema)
-    for path, remote in files:
-        reader = ParquetReader(path, lambda path=path, remote=remote: remote.open(path))  # type: ignore[misc]  # mypy cannot infer a default
-        for batch in reader.batches():
-            content.update(fitted(batch, split.schema))
-            advance(batch.num_rows)
-        reader.close()
-    if content.rows != split.rows:
-        raise RowCountError(split.name, expected=split.rows, found=content.rows)
-    if content.hexdigest() != split.content:
-        raise IntegrityError(
-            f"Split {split.name!r} came back with other values than it was sent with.",
-            hint="Upload it again; what was published before is unchanged.",
-        )
-
-
-def _record(split: WrittenSplit, files: Mapping[str, str]) -> SplitRecord:
-    return SplitRecord(
-        split.rows, split.num_bytes, split.content, _columns(split), files, split.statistics
-    )
-
-
-def _columns(split: WrittenSplit) -> Dict[str, str]:
-    return {field.name: str(field.type) for field in split.schema}
-
-
-def _check_same_columns(splits: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse splits whose columns or types differ: the library loads all with the features of one."""
-    named = list(splits.items())
-    for name, columns in named[1:]:
-        first_name, first = named[0]
-        both = {**first, **columns}
-        differences = {
-            column: (first.get(column), columns.get(column))
-            for column in both
-            if first.get(column) != columns.get(column)
-        }
-        if differences:
-            raise SchemaMismatchError(f"split {name!r} and split {first_name!r}", differences)
-
-
-def _ordered(names: Sequence[str]) -> "list[str]":
-    return list(dict.fromkeys(names))
-
-
-def _type_name(feature: Any) -> str:
-    kind = type(feature).__name__
-    if kind == "Value":
-        return str(feature.dtype)
-    if kind == "ClassLabel":
-        return f"label of {len(feature.names)} classes"
-    inner = getattr(feature, "feature", None)
-    if inner is not None:
-        return f"list of {_type_name(inner)}"
-    if isinstance(feature, list):
-        return f"list of {_type_name(feature[0])}"
-    if isinstance(feature, dict):
-        return f"record of {', '.join(feature)}"
-    return kind.lower()
-
-
