@@ -36,7 +36,7 @@ def manager(repo_id: str, options: Mapping[str, Any]) -> DatasetManager:
     return DatasetManager(repo_id, profile=options["profile"], endpoint=options["endpoint"])
 
 
-def record_of(found: Any) -> "dict[str, Any]":
+def record_of(found: Any) -> dict[str, Any]:
     """Turn a result into a mapping."""
     return {name: getattr(found, name) for name in found.__dataclass_fields__}
 

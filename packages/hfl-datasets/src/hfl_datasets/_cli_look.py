@@ -151,8 +151,8 @@ def diff(repo_id: str, before: str, after: Optional[str], output: Output, **opti
         output.note("Both hold the same rows.")
 
 
-def _rows(split: Any) -> "list[dict[str, Any]]":
-    def row(column: str, what: str, before: Any, after: Any) -> "dict[str, Any]":
+def _rows(split: Any) -> list[dict[str, Any]]:
+    def row(column: str, what: str, before: Any, after: Any) -> dict[str, Any]:
         return {
             "split": split.split,
             "column": column,
@@ -171,7 +171,7 @@ def _rows(split: Any) -> "list[dict[str, Any]]":
     return rows
 
 
-def _plain(found: Any) -> "dict[str, Any]":
+def _plain(found: Any) -> dict[str, Any]:
     import dataclasses
 
     return {**dataclasses.asdict(found), "is_same": found.is_same}

@@ -151,7 +151,7 @@ def _source(sources: Tuple[str, ...]) -> Any:
     return named
 
 
-def parsed_field(field: str) -> "tuple[str, Any]":
+def parsed_field(field: str) -> tuple[str, Any]:
     """Take a field of a card and its value apart."""
     import yaml
 

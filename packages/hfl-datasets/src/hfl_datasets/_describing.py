@@ -19,7 +19,7 @@ class Describing(DatasetBase):
 
     def versions(
         self, *, revision: Optional[str] = None, limit: Optional[int] = None
-    ) -> "tuple[DatasetVersion, ...]":
+    ) -> tuple[DatasetVersion, ...]:
         """List the versions: commits that changed data, or that have a tag. The newest comes first.
 
         Args:

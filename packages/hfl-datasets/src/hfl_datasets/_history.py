@@ -18,7 +18,7 @@ _TRAILER = "Hfl-Card: "
 
 def find_versions(
     repo: RepoManager, revision: Optional[str], limit: Optional[int]
-) -> "tuple[DatasetVersion, ...]":
+) -> tuple[DatasetVersion, ...]:
     """Go through the history, the newest first, for commits with data or tags.
 
     Args:

@@ -22,7 +22,7 @@ _LOG = get_logger(__name__)
 
 
 def read_back(
-    split: WrittenSplit, files: "Sequence[tuple[str, RemoteFiles]]", advance: Callable[[int], None]
+    split: WrittenSplit, files: Sequence[tuple[str, RemoteFiles]], advance: Callable[[int], None]
 ) -> None:
     """Read all rows of a split, and compare their count and content with what was written.
 

@@ -66,7 +66,7 @@ class Reading(DatasetBase):
         *,
         config: Optional[str] = None,
         revision: Optional[str] = None,
-        to: "Union[str, os.PathLike[str], None]" = None,
+        to: Union[str, os.PathLike[str], None] = None,
     ) -> Path:
         """Bring files here, and verify each by its digest; see `RepoManager.download`.
 
@@ -91,7 +91,7 @@ class Reading(DatasetBase):
 
     def _files(
         self, known: Known, config: str, split: Optional[str]
-    ) -> "dict[str, dict[str, Optional[str]]]":
+    ) -> dict[str, dict[str, Optional[str]]]:
         files = known.files(config)
         if not files or (split is not None and split not in files):
             available = files or [

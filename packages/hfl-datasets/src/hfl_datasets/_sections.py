@@ -30,7 +30,7 @@ class MergedText:
     """
 
     text: str
-    kept: "tuple[str, ...]"
+    kept: tuple[str, ...]
 
 
 def merge_sections(
@@ -73,7 +73,7 @@ def merge_sections(
         elif text:
             appended.append(_marked(name, text, newline))
 
-    def replacement(match: "re.Match[str]") -> str:
+    def replacement(match: re.Match[str]) -> str:
         return replaced.get(match["name"], match[0])
 
     result = _SECTION.sub(replacement, body)

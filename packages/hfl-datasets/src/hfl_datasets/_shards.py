@@ -64,7 +64,7 @@ class WrittenSplit:
     name: str
     schema: pa.Schema
     features: Any
-    shards: "tuple[Shard, ...]"
+    shards: tuple[Shard, ...]
     rows: int
     num_bytes: int
     content: str
@@ -158,7 +158,7 @@ class _Observer:
         self._content.update(batch)
         self._statistics.update(batch)
 
-    def result(self) -> "tuple[str, Dict[str, Dict[str, Any]]]":
+    def result(self) -> tuple[str, Dict[str, Dict[str, Any]]]:
         if self._last is not None:
             self._last.result()
         return self._content.hexdigest(), self._statistics.figures()

@@ -39,7 +39,7 @@ class Buffer:
         self.is_draining = False
         self._rng = rng
 
-    def through(self, rows: Iterator["tuple[Address, Row]"]) -> Iterator[Row]:
+    def through(self, rows: Iterator[tuple[Address, Row]]) -> Iterator[Row]:
         """Yield rows in another order.
 
         At each yield the buffer is as it will be for the next row: its state may be taken then.

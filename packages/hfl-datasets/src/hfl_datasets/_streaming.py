@@ -51,7 +51,7 @@ class DatasetStream:
 
     @classmethod
     def from_files(
-        cls, paths: Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
+        cls, paths: Union[str, os.PathLike[str], Sequence[Union[str, os.PathLike[str]]]]
     ) -> DatasetStream:
         """Stream Parquet files of this machine.
 
@@ -199,7 +199,7 @@ class _Run:
         self,
         readers: Sequence[ParquetReader],
         columns: Optional[List[str]],
-        part: "tuple[int, int]",
+        part: tuple[int, int],
         order: List[int],
         buffer: Optional[Buffer],
     ) -> None:
@@ -218,7 +218,7 @@ class _Run:
             for _, row in self._in_order():
                 yield row
 
-    def _in_order(self) -> Iterator["tuple[Address, Row]"]:
+    def _in_order(self) -> Iterator[tuple[Address, Row]]:
         first_place, first_group, first_row = self._next
         for place in range(first_place, len(self._order)):
             file = self._order[place]
@@ -252,7 +252,7 @@ class _Run:
 
     def _fetched(self, addresses: Sequence[Address]) -> List[Row]:
         """Read rows by their addresses, each row group once."""
-        wanted: Dict["tuple[int, int]", List[int]] = {}
+        wanted: Dict[tuple[int, int], List[int]] = {}
         for index, address in enumerate(addresses):
             wanted.setdefault((address.file, address.group), []).append(index)
         found: Dict[int, Row] = {}

@@ -55,7 +55,7 @@ class Wish:
     version: Optional[str] = None
     revision: Optional[str] = None
     private: Optional[bool] = None
-    key: "tuple[str, ...]" = ()
+    key: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     citation: str = ""
     replace: bool = False
@@ -281,7 +281,7 @@ class Upload:
 
     def _described(
         self, prepared: _Prepared, known: Known, record: DatasetRecord
-    ) -> "tuple[tuple[str, ...], Dict[str, bytes], str, tuple[str, ...]]":
+    ) -> tuple[tuple[str, ...], Dict[str, bytes], str, tuple[str, ...]]:
         """Return what of the card stays as others left it, the card and the record, and what to remember."""
         wish = self._wish
         now = self._repo.card(known.tree.commit).metadata
@@ -305,7 +305,7 @@ class Upload:
         )
         if not wish.citation:  # what was cited before is still to be cited
             del sections["citation"]
-        text_kept: "list[str]" = []
+        text_kept: list[str] = []
 
         def body(text: str) -> str:
             title = f"\n# {self._repo.repo_id.partition('/')[2]}\n"
@@ -313,8 +313,8 @@ class Upload:
             text_kept.extend(merged.kept)
             return merged.text
 
-        policies = {name: wish.on_conflict for name in wish.metadata}
-        policies.update({name: "ours" for name in COMPUTED}, size_categories="theirs")
+        policies = dict.fromkeys(wish.metadata, wish.on_conflict)
+        policies.update(dict.fromkeys(COMPUTED, "ours"), size_categories="theirs")
         draft = self._repo.draft_card(
             {**fields, **wish.metadata},
             body=body,

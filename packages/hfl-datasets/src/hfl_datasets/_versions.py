@@ -29,10 +29,10 @@ class DatasetVersion:
     """
 
     commit: str
-    tags: "tuple[str, ...]" = ()
+    tags: tuple[str, ...] = ()
     created_at: Optional[dt.datetime] = None
     message: str = ""
-    authors: "tuple[str, ...]" = ()
+    authors: tuple[str, ...] = ()
     changes: str = ""
 
     @property
@@ -79,8 +79,8 @@ class SplitDiff:
     rows_after: Optional[int]
     added: Mapping[str, str] = dataclasses.field(default_factory=dict)
     removed: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    retyped: Mapping[str, "tuple[str, str]"] = dataclasses.field(default_factory=dict)
-    drift: "tuple[ColumnDrift, ...]" = ()
+    retyped: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    drift: tuple[ColumnDrift, ...] = ()
     is_same: Optional[bool] = None
 
 
@@ -96,7 +96,7 @@ class DatasetDiff:
 
     before: str
     after: str
-    splits: "tuple[SplitDiff, ...]"
+    splits: tuple[SplitDiff, ...]
 
     @property
     def is_same(self) -> bool:
@@ -104,14 +104,14 @@ class DatasetDiff:
         return all(split.is_same for split in self.splits)
 
 
-def diff_records(one: DatasetRecord, other: DatasetRecord) -> "tuple[SplitDiff, ...]":
+def diff_records(one: DatasetRecord, other: DatasetRecord) -> tuple[SplitDiff, ...]:
     """Compare what two versions say about themselves."""
     before, after = _splits(one), _splits(other)
     found = []
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name), after.get(name)
         if old is None or new is None:
-            found.append(SplitDiff(name, old and old.rows, new and new.rows, is_same=False))
+            found.append(_one_sided(name, old, new))
         else:
             found.append(_diff_split(name, old, new))
     return tuple(found)
@@ -197,3 +197,8 @@ def _stability(old: Mapping[str, Any], new: Mapping[str, Any]) -> Optional[float
         before, after = shares[0].get(value, 1e-4), shares[1].get(value, 1e-4)
         total += (after - before) * math.log(after / before)
     return total
+
+
+def _one_sided(name: str, old: Optional[SplitRecord], new: Optional[SplitRecord]) -> SplitDiff:
+    rows = [None if each is None else each.rows for each in (old, new)]
+    return SplitDiff(name, rows[0], rows[1], is_same=False)
