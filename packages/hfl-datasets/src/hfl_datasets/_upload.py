@@ -129,12 +129,10 @@ class Upload:
                 target = folder / "repo" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files[path], digests[path] = shard.path.rename(target), shard.sha256
-        example = self._example(splits, digests, folder)
+        example = self._example(splits, folder)
         return _Prepared(splits, files, digests, example)
 
-    def _example(
-        self, splits: Mapping[str, WrittenSplit], digests: Mapping[str, str], folder: Path
-    ) -> str:
+    def _example(self, splits: Mapping[str, WrittenSplit], folder: Path) -> str:
         name, split = next(iter(splits.items()))
         config = ConfigRecord({key: record_of(item, {}) for key, item in splits.items()})
         fields = data_fields(
