@@ -81,15 +81,7 @@ class CsvFile:
             with self.path.open_text(self.encoding) as stream:
                 yield from self._read(stream, schema, report)
         except UnendingRecordError as error:
-            tell(
-                Problem(
-                    "unclosed-quote",
-                    Place(self.name, "line", error.line),
-                    "A quotation mark is opened here and not closed.",
-                    "Close it, or double it if it belongs to the text.",
-                ),
-                report,
-            )
+            tell(_unclosed_at(self.name, error.line), report)
         except (UnicodeError, *DAMAGED) as error:
             if isinstance(error, FileNotFoundError):
                 raise
@@ -170,7 +162,6 @@ class CsvFile:
                         f"There is one column, {names[0][:80]!r}: the fields seem to be separated by {other!r}, "
                         f"not by {self.delimiter!r}.",
                         f"Pass delimiter={other!r}.",
-                        names[0][:80],
                     )
                 ]
         doubles = (
@@ -234,7 +225,14 @@ class CsvFile:
                         "Look for a quotation mark that is not closed or a separator that is not doubled.",
                     )
                 )
+        if table is not None and any(pa.types.is_binary(kind) for kind in table.schema.types):
+            # Nobody asked for bytes: that is what pyarrow takes text for that is no UTF-8.
+            data, problem = mended(block, self.name)
+            problems.extend([] if problem is None else [problem])
+            table = attempt(data, {})
         problems.extend(self._ragged(block, wrong))
+        if block.data.count(b'"') % 2:
+            problems.extend(self._unclosed(block))
         if table is None or not table.num_rows:
             return _Parsed(block, None, tuple(problems))
         return _Parsed(block, _blank_is_null(table), tuple(problems))
@@ -255,6 +253,21 @@ class CsvFile:
             column,
             value,
         )
+
+    def _unclosed(self, block: Block) -> Iterator[Problem]:
+        """Look for a field that is opened and not closed; only the last block of a file can have one."""
+        reader = plain_csv.reader(
+            io.StringIO(block.data.decode("utf-8", "replace"), newline=""),
+            delimiter=self.delimiter,
+            strict=True,
+        )
+        before = 0
+        try:
+            for _ in reader:
+                before = reader.line_num
+        except plain_csv.Error as error:
+            if "unexpected end of data" in str(error):
+                yield _unclosed_at(self.name, block.line + before)
 
     def _ragged(self, block: Block, wrong: "List[csv.InvalidRow]") -> Iterator[Problem]:
         position = 0
@@ -287,6 +300,15 @@ class CsvFile:
             return Place(self.name, "row", first_row + row + 1)
 
         return locate
+
+
+def _unclosed_at(name: str, line: int) -> Problem:
+    return Problem(
+        "unclosed-quote",
+        Place(name, "line", line),
+        "A quotation mark is opened here and not closed.",
+        "Close it, or double it if it belongs to the text.",
+    )
 
 
 def _blank_is_null(table: pa.Table) -> pa.RecordBatch:

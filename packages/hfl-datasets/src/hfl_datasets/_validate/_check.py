@@ -101,6 +101,7 @@ class _Split:
         self.labels: Dict[str, Optional[Dict[Any, None]]] = {}
         self.unique: Dict[str, HashStore] = {}
         self.numbers: Dict[str, Tuple[int, Optional[Problem]]] = {}
+        self.hits: Dict[Tuple[str, Optional[str], Optional[str]], Tuple[Hit, int]] = {}
 
 
 class _Validation:
@@ -221,7 +222,10 @@ class _Validation:
         if located.file.format in ("csv", "tsv"):
             self._count_numbers(located, seen)
         for hit in facts.hits:
-            self._hit(hit, split.name)
+            # The reason why an image is broken differs from one to the next; they are one finding all the same.
+            key = (hit.rule, hit.column, hit.words if hit.rule == "expectation" else None)
+            first, count = seen.hits.get(key, (hit, 0))
+            seen.hits[key] = (first, count + hit.count)
         seen.rows += facts.rows
 
     def _count_numbers(self, located: Located, seen: _Split) -> None:
@@ -243,15 +247,12 @@ class _Validation:
                     first = Problem("numbers-as-text", place, "", "", name, value)
             seen.numbers[name] = (count + numbers * len(column) // max(1, len(looked_at)), first)
 
-    def _hit(self, hit: Hit, split: str) -> None:
-        noun = "row" if hit.column is None else "value"
-        words = hit.words
+    def _hit(self, hit: Hit, count: int, split: str) -> None:
         if hit.rule == "broken-image":
-            message = f"The image cannot be decoded: {words}."
-        elif hit.count == 1:
-            message = f"1 {noun} {_singular(words)}."
+            message = f"{_counted(count, 'image')} cannot be decoded; the first: {hit.words}."
         else:
-            message = f"{hit.count:,} {noun}s {words}, counted up to here; the first is here."
+            words = hit.words if count > 1 else _singular(hit.words)
+            message = f"{_counted(count, 'row' if hit.column is None else 'value')} {words}."
         self._found.add(
             hit.rule,
             message,
@@ -259,19 +260,22 @@ class _Validation:
             split=split,
             place=hit.place,
             column=hit.column,
-            count=hit.count,
+            count=count,
             example=hit.example,
         )
 
     def _judge(self, name: str, seen: _Split) -> None:
         found = self._found
+        for hit, count in seen.hits.values():
+            self._hit(hit, count, name)
         if not seen.rows:
-            found.add(
-                "no-rows",
-                "The split has no row.",
-                "Leave it out, or look for the data.",
-                split=name,
-            )
+            if not found.has_error(name):  # else that is why
+                found.add(
+                    "no-rows",
+                    "The split has no row.",
+                    "Leave it out, or look for the data.",
+                    split=name,
+                )
             return
         for field in seen.schema:
             column = field.name
@@ -325,7 +329,9 @@ class _Validation:
                 count, _ = duplicates(seen.unique[expected.column])
                 if count:
                     self._expect(
-                        name, expected, f"{count:,} values occurred before; each has to be unique."
+                        name,
+                        expected,
+                        f"{_counted(count, 'value')} occurred before; each has to be unique.",
                     )
                 seen.unique[expected.column].close()
 
@@ -364,6 +370,10 @@ def _place(file: SourceFile) -> Any:
     from hfl_datasets._sources._model import Place
 
     return Place(file.name)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _singular(words: str) -> str:

@@ -22,6 +22,8 @@ _U = np.uint64
 # Odd constants of splitmix64 and of xxHash, which spread a change of one bit over all.
 _A, _B, _C = _U(0x9E3779B97F4A7C15), _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
 _MASKS = np.array([0xFFFFFFFFFFFFFFFF] + [(1 << (8 * n)) - 1 for n in range(1, 8)], dtype=_U)
+_BELOW = np.array([(1 << (8 * n)) - 1 for n in range(8)], dtype=_U)
+_ONES = _U(0x0101010101010101)
 
 # White space and punctuation go, letters become small: "The end." and "the  END" are equal then.
 _KEPT = frozenset((*range(48, 58), *range(65, 91), *range(97, 123), *range(128, 256)))
@@ -217,9 +219,7 @@ def normalized(column: pa.Array) -> pa.Array:
     first, last = int(offsets[0]), int(offsets[-1])
     data = memoryview(raw_data)[first:last].tobytes() if last > first else b""
     # bytes.translate is several times as fast as numpy's indexing by a table.
-    before = np.zeros(len(data) + 1, dtype=np.int64)
-    np.cumsum(np.frombuffer(data.translate(_IS_KEPT), dtype=np.uint8), out=before[1:])
-    new_offsets = before[offsets.astype(np.int64) - first]
+    new_offsets = _counts_before(data.translate(_IS_KEPT), offsets.astype(np.int64) - first)
     left = data.translate(_LOWER, _GONE)
     array = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), count, [None, pa.py_buffer(new_offsets), pa.py_buffer(left)]
@@ -229,8 +229,22 @@ def normalized(column: pa.Array) -> pa.Array:
     return pc.if_else(column.is_null(), pa.scalar(None, pa.large_binary()), array)
 
 
+def _counts_before(flags: bytes, offsets: Hashes) -> Hashes:
+    """Count the ones that stand before each offset in bytes of 0 and 1, eight bytes at a time."""
+    padded = np.zeros(len(flags) // 8 * 8 + 8, dtype=np.uint8)
+    padded[: len(flags)] = np.frombuffer(flags, dtype=np.uint8)
+    words = padded.view("<u8")
+    # A product with ones adds up the eight bytes of a word in the highest.
+    before = np.zeros(len(words) + 1, dtype=np.int64)
+    np.cumsum(((words * _ONES) >> _U(56)).view(np.int64), out=before[1:])
+    at = offsets >> 3
+    rest = (words[at] & _BELOW[offsets & 7]) * _ONES >> _U(56)
+    counts: Hashes = before[at] + rest.view(np.int64)
+    return counts
+
+
 def _has_beyond_ascii(column: pa.Array) -> bool:
     _, _, raw_data = column.buffers()
     if raw_data is None:
         return False
-    return bool((np.frombuffer(raw_data, dtype=np.uint8) & 128).any())
+    return not bytes(memoryview(raw_data)).isascii()

@@ -61,7 +61,14 @@ class Finding:
     def __str__(self) -> str:
         column = f"column {self.column!r}" if self.column is not None else ""
         place = ", ".join(part for part in (self.where, column) if part)
-        return f"{self.severity} {self.rule}: {place + ': ' if place else ''}{self.message} {self.hint}"
+        head = f"{self.severity} {self.rule}: {place + ': ' if place else ''}{self.message}"
+        # Where a message does not say how often, this does.
+        more = (
+            f" ({self.count:,} times in all.)"
+            if self.count > 1 and f"{self.count:,} " not in head
+            else ""
+        )
+        return f"{head}{more} {self.hint}"
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,8 @@ class Collector:
         if level == "off":
             return
         shown = () if example is None else (_shown(example),)
-        key = (rule, split, place.file if place is not None else None, column, level)
+        file = place.file if place is not None else None
+        key = (rule, split, file, column, level, message if rule == "expectation" else None)
         known = self._found.get(key)
         if known is not None:
             examples = tuple(dict.fromkeys((*known.examples, *shown)))[:_EXAMPLES]
@@ -193,6 +201,12 @@ class Collector:
             place=problem.place,
             column=problem.column,
             example=problem.example,
+        )
+
+    def has_error(self, split: str) -> bool:
+        """Say whether something was found that keeps a split from being published."""
+        return any(
+            item.split == split and item.severity == "error" for item in self._found.values()
         )
 
     def findings(self) -> Tuple[Finding, ...]:

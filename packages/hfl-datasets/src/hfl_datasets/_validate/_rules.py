@@ -103,6 +103,14 @@ RULES: Dict[str, Rule] = {
             "Rows of one split that occur in another: leakage. A warning below one in a hundred.",
         ),
         ("near-split-overlap", "warning", "The same, but for case, white space and punctuation."),
+        # How rows were divided; looked at by check_splits where it is asked for.
+        ("group-overlap", "error", "A group whose rows are in more than one split."),
+        ("time-overlap", "error", "Rows for training that are later than rows for testing."),
+        (
+            "label-balance",
+            "warning",
+            "A label that is far more, or less, common in one split than in all.",
+        ),
         # What does not belong into public data.
         ("secret", "warning", "Tokens, keys and passwords."),
         ("email", "warning", "E-mail addresses."),

@@ -132,9 +132,9 @@ def _drift(
         )
         return "nullability", (words[0], words[1]), None
     kinds = (one.type, other.type)
-    words2 = (f"is {type_name(one.type)}", f"is {type_name(other.type)}")
+    words2 = (f"is {type_name(one.type)}", type_name(other.type))
     if any(pa.types.is_null(kind) for kind in kinds):
-        words2 = (_or_empty(one.type), _or_empty(other.type))
+        words2 = (f"is {_or_empty(one.type)}", _or_empty(other.type))
         return "type-drift", words2, "warning"
     if any(pa.types.is_integer(kind) for kind in kinds) and any(
         pa.types.is_floating(kind) for kind in kinds
@@ -148,7 +148,7 @@ def _drift(
 
 
 def _or_empty(kind: pa.DataType) -> str:
-    return "is empty" if pa.types.is_null(kind) else f"is {type_name(kind)}"
+    return "empty" if pa.types.is_null(kind) else type_name(kind)
 
 
 def _compare_labels(
