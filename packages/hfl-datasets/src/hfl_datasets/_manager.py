@@ -71,6 +71,7 @@ class DatasetManager(Describing, Reading):
         on_conflict: str = "error",
         compare: str = "rows",
         verify: bool = True,
+        example: bool = True,
         validate: bool = True,
         expectations: Iterable[Expectation] = (),
         refuse: Iterable[str] = (),
@@ -102,6 +103,8 @@ class DatasetManager(Describing, Reading):
             compare: ``"rows"`` to count rows that were added, removed and changed, for which files that changed are
                 read back; ``"counts"`` for the numbers of rows alone.
             verify: Whether all rows are read back from the Hub and compared.
+            example: Whether the datasets library loads the files in a process of its own before they are sent, by the
+                example that the card then shows. Without it the card shows none that is new.
             validate: Whether the source is validated first, and refused where that finds errors.
             expectations: What has to hold for columns; see `validate`.
             refuse: Rules whose findings keep the data back, such as ``"secret"``; see `validate`.
@@ -147,6 +150,7 @@ class DatasetManager(Describing, Reading):
             on_conflict=on_conflict,
             compares_rows=compare == "rows",
             verifies=verify,
+            shows_example=example,
             max_shard_bytes=max_shard_bytes,
             allow=allow,
             dry_run=dry_run,

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
+import pyarrow as pa
+
 from hfl_core import new_digest
 from hfl_core.errors import IncompatibleStateError, ValidationError
 from hfl_datasets._parquet_reader import ParquetReader
@@ -73,7 +75,7 @@ class DatasetStream:
             raise SourceNotFoundError(
                 str(missing[0] if missing else given[0]), "No Parquet file is there."
             )
-        readers = [ParquetReader(str(path), functools.partial(path.open, "rb")) for path in files]
+        readers = [ParquetReader(str(path), functools.partial(pa.OSFile, str(path))) for path in files]
         return cls(readers, identity=[f"{path.name}:{path.stat().st_size}" for path in files])
 
     @property

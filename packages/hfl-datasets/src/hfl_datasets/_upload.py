@@ -15,6 +15,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
 
+import pyarrow as pa
+
 from hfl_core import Progress
 from hfl_core.errors import IntegrityError
 from hfl_datasets._card_fields import COMPUTED, data_fields
@@ -62,6 +64,7 @@ class Wish:
     on_conflict: Any = "error"
     compares_rows: bool = True
     verifies: bool = True
+    shows_example: bool = True
     max_shard_bytes: int = MAX_SHARD_BYTES
     allow: Sequence[str] = ()
     dry_run: bool = False
@@ -97,13 +100,23 @@ class Upload:
         Returns:
             What became of it.
         """
+        is_there = self._repo.exists()
+        self._check(is_there=is_there)
         with workspace() as folder:
             prepared = self._prepare(source, folder)
-            if self._wish.dry_run and not self._repo.exists():
+            if self._wish.dry_run and not is_there:
                 return self._planned(prepared)
             if not self._wish.dry_run:
                 self._repo.create(private=self._wish.private)
             return self._send(prepared)
+
+    def _check(self, *, is_there: bool) -> None:
+        """Refuse what can be refused before hours of work."""
+        if is_there:
+            self._repo.require_visibility(self._wish.private)
+        if self._wish.version is not None:
+            tags = [tag.name for tag in self._repo.list_tags()] if is_there else []
+            next_version(self._wish.version, tags, dt.datetime.now(dt.timezone.utc).date())
 
     # -- before anything is sent --------------------------------------------------------------
 
@@ -129,7 +142,7 @@ class Upload:
                 target = folder / "repo" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files[path], digests[path] = shard.path.rename(target), shard.sha256
-        example = self._example(splits, folder)
+        example = self._example(splits, folder) if self._wish.shows_example else ""
         return _Prepared(splits, files, digests, example)
 
     def _example(self, splits: Mapping[str, WrittenSplit], folder: Path) -> str:
@@ -301,8 +314,9 @@ class Upload:
         sections = sections_of(
             record, {wish.config: types}, usage=prepared.example, citation=wish.citation
         )
-        if not wish.citation:  # what was cited before is still to be cited
-            del sections["citation"]
+        for name in ("citation", "usage"):  # what was cited and shown before still is
+            if not sections[name]:
+                del sections[name]
         text_kept: list[str] = []
 
         def body(text: str) -> str:
@@ -353,7 +367,7 @@ class Upload:
         same = sum(shard.rows for shard in split.shards if shard.sha256 in common)
         older = [known.reader(path) for path, sha256 in old.items() if sha256 not in common]
         newer = [
-            ParquetReader(path, lambda path=path: prepared.files[path].open("rb"))  # type: ignore[misc]  # mypy cannot infer a default
+            ParquetReader(path, lambda path=path: pa.OSFile(str(prepared.files[path])))  # type: ignore[misc]  # mypy cannot infer a default
             for path, sha256 in new.items()
             if sha256 not in common
         ]
