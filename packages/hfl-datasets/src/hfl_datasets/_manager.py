@@ -132,7 +132,8 @@ class DatasetManager(Describing, Reading):
             ('0.1.0', '2 rows, +1 -0 ~0')
         """
         from hfl_datasets._sources._open import open_source
-        from hfl_datasets._upload import Upload, Wish
+        from hfl_datasets._upload import Upload
+        from hfl_datasets._upload_wish import Wish
         from hfl_datasets._validate._check import validate as look
 
         if compare not in ("rows", "counts"):

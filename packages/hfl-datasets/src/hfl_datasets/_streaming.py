@@ -75,7 +75,9 @@ class DatasetStream:
             raise SourceNotFoundError(
                 str(missing[0] if missing else given[0]), "No Parquet file is there."
             )
-        readers = [ParquetReader(str(path), functools.partial(pa.OSFile, str(path))) for path in files]
+        readers = [
+            ParquetReader(str(path), functools.partial(pa.OSFile, str(path))) for path in files
+        ]
         return cls(readers, identity=[f"{path.name}:{path.stat().st_size}" for path in files])
 
     @property

@@ -13,7 +13,7 @@ import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import pyarrow as pa
 
@@ -29,10 +29,11 @@ from hfl_datasets._parquet_reader import ParquetReader
 from hfl_datasets._read_back import read_back, take_back
 from hfl_datasets._record import RECORD_PATH, ConfigRecord, DatasetRecord, Entry, SplitRecord
 from hfl_datasets._sections import merge_sections
-from hfl_datasets._shards import MAX_SHARD_BYTES, WrittenSplit, write_split
+from hfl_datasets._shards import WrittenSplit, write_split
 from hfl_datasets._upload_report import UploadReport
+from hfl_datasets._upload_wish import Prepared, Wish
 from hfl_datasets._usage import executed_example
-from hfl_datasets._version_names import next_version
+from hfl_datasets._version_names import next_version, version_taken
 from hfl_datasets._workspace import workspace
 from hfl_repo import HeadMovedError, UploadConflictError
 
@@ -41,43 +42,11 @@ if TYPE_CHECKING:
     from hfl_datasets._sources._model import Source
     from hfl_repo import RepoManager, TransferReport
 
-__all__ = ["Upload", "Wish"]
+__all__ = ["Upload"]
 
 _ATTEMPTS = 8
 # Each row costs 16 bytes to compare, or 32 with a key.
 _MOST_COMPARED = 20_000_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What an upload is to be; see `DatasetManager.upload`."""
-
-    config: str = "default"
-    message: Optional[str] = None
-    version: Optional[str] = None
-    revision: Optional[str] = None
-    private: Optional[bool] = None
-    key: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    citation: str = ""
-    replace: bool = False
-    on_conflict: Any = "error"
-    compares_rows: bool = True
-    verifies: bool = True
-    shows_example: bool = True
-    max_shard_bytes: int = MAX_SHARD_BYTES
-    allow: Sequence[str] = ()
-    dry_run: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Prepared:
-    """What is ready to be sent."""
-
-    splits: Mapping[str, WrittenSplit]
-    files: Mapping[str, Path]
-    digests: Mapping[str, str]
-    example: str
 
 
 class Upload:
@@ -115,12 +84,26 @@ class Upload:
         if is_there:
             self._repo.require_visibility(self._wish.private)
         if self._wish.version is not None:
-            tags = [tag.name for tag in self._repo.list_tags()] if is_there else []
-            next_version(self._wish.version, tags, dt.datetime.now(dt.timezone.utc).date())
+            head = self._repo.tree(self._wish.revision).commit if is_there else None
+            self._version(head)
+
+    def _version(self, head: Optional[str]) -> Tuple[Optional[str], bool]:
+        """Decide what the version is called, and say whether the branch's head is called so already.
+
+        That is so where an attempt was cut off after it had done everything, and is not known to be the same data yet.
+        """
+        wanted = self._wish.version
+        if wanted is None:
+            return None, False
+        tags = {} if head is None else {tag.name: tag.commit for tag in self._repo.list_tags()}
+        if head is not None and tags.get(wanted) == head:
+            return wanted, True
+        today = dt.datetime.now(dt.timezone.utc).date()
+        return next_version(wanted, tags, today), False
 
     # -- before anything is sent --------------------------------------------------------------
 
-    def _prepare(self, source: Source, folder: Path) -> _Prepared:
+    def _prepare(self, source: Source, folder: Path) -> Prepared:
         config = self._wish.config
         splits: Dict[str, WrittenSplit] = {}
         with Progress() as progress:
@@ -143,7 +126,7 @@ class Upload:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files[path], digests[path] = shard.path.rename(target), shard.sha256
         example = self._example(splits, folder) if self._wish.shows_example else ""
-        return _Prepared(splits, files, digests, example)
+        return Prepared(splits, files, digests, example)
 
     def _example(self, splits: Mapping[str, WrittenSplit], folder: Path) -> str:
         name, split = next(iter(splits.items()))
@@ -168,7 +151,7 @@ class Upload:
 
     # -- the commit ---------------------------------------------------------------------------
 
-    def _send(self, prepared: _Prepared) -> UploadReport:
+    def _send(self, prepared: Prepared) -> UploadReport:
         first: Optional[Known] = None
         for _ in range(_ATTEMPTS):
             tree = self._repo.tree(self._wish.revision)
@@ -181,7 +164,7 @@ class Upload:
                 last = error
         raise last
 
-    def _check_undisturbed(self, first: Known, now: Known, prepared: _Prepared) -> None:
+    def _check_undisturbed(self, first: Known, now: Known, prepared: Prepared) -> None:
         """Raise if somebody else replaced the same data meanwhile; changes of the card are merged."""
         before, after = first.files(self._wish.config), now.files(self._wish.config)
         paths = [
@@ -194,7 +177,7 @@ class Upload:
             branch = self._wish.revision or "main"
             raise UploadConflictError(self._repo.repo_id, branch, paths=paths)
 
-    def _commit(self, prepared: _Prepared, known: Known) -> UploadReport:
+    def _commit(self, prepared: Prepared, known: Known) -> UploadReport:
         wish = self._wish
         there = known.files(wish.config)
         kept = (
@@ -207,7 +190,7 @@ class Upload:
             }
         )
         new = {
-            name: record_of(split, self._paths(prepared, name))
+            name: record_of(split, prepared.paths(self._wish.config, name))
             for name, split in prepared.splits.items()
         }
         check_same_columns({name: record.columns for name, record in {**kept, **new}.items()})
@@ -223,12 +206,14 @@ class Upload:
             for path, sha256 in prepared.digests.items()
         )
         changes = self._changes(prepared, known, gone, is_same=is_same)
-        tags = [tag.name for tag in self._repo.list_tags()] if wish.version else []
-        today = dt.datetime.now(dt.timezone.utc).date()
-        version = next_version(wish.version, tags, today) if wish.version else None
+        version, is_tagged = self._version(known.tree.commit)
+        if is_tagged and not is_same:
+            raise version_taken(str(version))
         order = ordered([*known.record.config(wish.config).splits, *there, *new])
         splits = {name: {**kept, **new}[name] for name in order if name in kept or name in new}
-        record = self._new_record(known, splits, changes, version, today, is_same=is_same)
+        record = self._new_record(
+            known, splits, changes, version, is_same=is_same and (version is None or is_tagged)
+        )
         card_kept, files, trailer, warnings = self._described(prepared, known, record)
         title = wish.message or f"Upload {', '.join(prepared.splits)}"
         done = self._repo.commit(
@@ -245,7 +230,7 @@ class Upload:
         if not wish.dry_run:
             if wish.verifies and done.commit is not None:
                 self._verify(prepared, done, known)
-            if version is not None:
+            if version is not None and not is_tagged:
                 self._repo.create_tag(version, done.head, message=title)
         return UploadReport(
             self._repo.repo_id,
@@ -270,7 +255,6 @@ class Upload:
         splits: Mapping[str, SplitRecord],
         changes: Mapping[str, RowChanges],
         version: Optional[str],
-        today: dt.date,
         *,
         is_same: bool,
     ) -> DatasetRecord:
@@ -281,7 +265,8 @@ class Upload:
         order = ordered([*old.configs, wish.config])
         configs[wish.config] = ConfigRecord(splits)
         changelog = old.changelog
-        if not is_same or version is not None:
+        if not is_same:
+            today = dt.datetime.now(dt.timezone.utc)
             message = wish.message or f"Upload {', '.join(changes)}"
             title = message.strip().splitlines()[0]
             entry = Entry(f"{today:%Y-%m-%d}", title, version, changes_text(changes))
@@ -291,7 +276,7 @@ class Upload:
         )
 
     def _described(
-        self, prepared: _Prepared, known: Known, record: DatasetRecord
+        self, prepared: Prepared, known: Known, record: DatasetRecord
     ) -> tuple[tuple[str, ...], Dict[str, bytes], str, tuple[str, ...]]:
         """Return what of the card stays as others left it, the card and the record, and what to remember."""
         wish = self._wish
@@ -339,7 +324,7 @@ class Upload:
         return (*draft.kept, *text_kept), files, draft.trailer, draft.warnings
 
     def _changes(
-        self, prepared: _Prepared, known: Known, gone: Sequence[str], *, is_same: bool
+        self, prepared: Prepared, known: Known, gone: Sequence[str], *, is_same: bool
     ) -> Dict[str, RowChanges]:
         there = known.files(self._wish.config)
         found = {}
@@ -355,13 +340,13 @@ class Upload:
             found[name] = RowChanges(rows, 0, 0, rows)
         return found
 
-    def _compared(self, prepared: _Prepared, known: Known, name: str) -> RowChanges:
+    def _compared(self, prepared: Prepared, known: Known, name: str) -> RowChanges:
         split = prepared.splits[name]
         before = known.split(self._wish.config, name).rows
         if not self._wish.compares_rows or before + split.rows > _MOST_COMPARED:
             return RowChanges(before, split.rows)
         old = known.files(self._wish.config)[name]
-        new = self._paths(prepared, name)
+        new = prepared.paths(self._wish.config, name)
         # A file that is in both versions holds the same rows in both: neither has to be read.
         common = set(old.values()) & set(new.values())
         same = sum(shard.rows for shard in split.shards if shard.sha256 in common)
@@ -378,29 +363,22 @@ class Upload:
             same_rows=same,
         )
 
-    def _paths(self, prepared: _Prepared, name: str) -> Dict[str, str]:
-        shards = prepared.splits[name].shards
-        paths = [
-            shard_path(self._wish.config, name, index, len(shards)) for index in range(len(shards))
-        ]
-        return {path: prepared.digests[path] for path in paths}
-
     # -- after the commit ---------------------------------------------------------------------
 
-    def _verify(self, prepared: _Prepared, done: TransferReport, known: Known) -> None:
+    def _verify(self, prepared: Prepared, done: TransferReport, known: Known) -> None:
         """Read all rows back from the Hub, and take the commit back if they are not those that were sent."""
         remote = self._remote(str(done.commit))
         try:
             with Progress() as progress:
                 for name, split in prepared.splits.items():
-                    paths = self._paths(prepared, name)
+                    paths = prepared.paths(self._wish.config, name)
                     with progress.task(f"Reading back {name}", split.rows) as task:
                         read_back(split, [(p, remote) for p in paths], task.advance)
         except IntegrityError:
             take_back(self._repo, str(done.commit), known.tree, self._wish.revision)
             raise
 
-    def _planned(self, prepared: _Prepared) -> UploadReport:
+    def _planned(self, prepared: Prepared) -> UploadReport:
         return UploadReport(
             self._repo.repo_id,
             self._wish.config,

@@ -88,7 +88,7 @@ def test_breaking_off_and_beginning_again_starts_at_the_first_row(folder) -> Non
 def test_parts_together_have_every_row_once(folder) -> None:
     for of in (1, 2, 3, 5):
         parts = [DatasetStream.from_files(folder).shard(index, of) for index in range(of)]
-        assert sorted(sum((numbers(part) for part in parts), [])) == list(range(45))
+        assert sorted(x for part in parts for x in numbers(part)) == list(range(45))
     with pytest.raises(ValidationError):
         DatasetStream.from_files(folder).shard(2, 2)
 
@@ -140,9 +140,7 @@ TEXTS = [hashlib.sha256(str(number).encode()).hexdigest() * 2 for number in rang
 TABLE = pa.table({"x": list(range(4000)), "text": TEXTS})
 
 
-def test_from_the_hub_only_the_columns_that_are_selected_are_fetched(
-    dataset, publish, hub
-) -> None:
+def test_from_the_hub_only_the_columns_that_are_selected_are_fetched(dataset, publish, hub) -> None:
     texts = dataset()
     publish(texts, TABLE)
     stream = texts.load("train", streaming=True)

@@ -255,16 +255,12 @@ def test_rows_that_come_back_damaged_take_the_commit_back(dataset, publish, monk
     before = {path: file.git_sha1 for path, file in flowers.repo.tree().files.items()}
     original = _upload.write_split
 
-    # What was written is one thing, what this process believes that it wrote another.
-    def miscounted(split, folder, **options):
-        found = original(split, folder, **options)
-        return dataclasses.replace(found, **wrong)
+    for wrong, error in (({"rows": 58}, RowCountError), ({"content": "0" * 32}, IntegrityError)):
+        # What was written is one thing, what this process believes that it wrote another.
+        def mistaken(split, folder, wrong=wrong, **options):
+            return dataclasses.replace(original(split, folder, **options), **wrong)
 
-    monkeypatch.setattr(_upload, "write_split", miscounted)
-    for wrong, error in (
-        ({"rows": 58}, RowCountError),
-        ({"content": "0" * 32}, IntegrityError),
-    ):
+        monkeypatch.setattr(_upload, "write_split", mistaken)
         with pytest.raises(error):
             publish(flowers, {"train": ROWS[1:], "more": ROWS[:3]})
         after = {path: file.git_sha1 for path, file in flowers.repo.tree().files.items()}
