@@ -7,10 +7,25 @@ import hfl_datasets
 
 PUBLIC = {
     "DatasetValidationError",
+    "Expectation",
+    "Finding",
     "RowCountError",
     "SchemaMismatchError",
+    "Source",
+    "SourceNotFoundError",
     "SplitNotFoundError",
+    "SplitSource",
+    "UnreadableDataError",
+    "UnsupportedSourceError",
+    "ValidationReport",
     "__version__",
+    "check_splits",
+    "create_splits",
+    "load_expectations",
+    "open_configs",
+    "open_source",
+    "rename_splits",
+    "validate_dataset",
 }
 
 

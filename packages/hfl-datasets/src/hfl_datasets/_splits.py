@@ -153,7 +153,7 @@ def open_configs(sources: Mapping[str, Any], **options: Any) -> Dict[str, Source
     return {name: open_source(source, **options) for name, source in sources.items()}
 
 
-def _checked_names(names: "Sequence[str] | Mapping[str, Size]") -> List[str]:
+def _checked_names(names: Sequence[str] | Mapping[str, Size]) -> List[str]:
     if not names:
         raise ConfigError(
             "No split is named.", hint="Pass sizes such as {'train': 0.9, 'test': 0.1}."
@@ -199,7 +199,7 @@ def _shares(total: int, fractions: Sequence[float]) -> List[int]:
     return counts
 
 
-def _keys(source: Source, column: Optional[str]) -> "tuple[List[pa.Array], List[int]]":
+def _keys(source: Source, column: Optional[str]) -> tuple[List[pa.Array], List[int]]:
     keys: List[pa.Array] = []
     counts: List[int] = []
     for split in source:
@@ -309,12 +309,12 @@ class _View:
     def size(self) -> Optional[int]:
         return None
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # noqa: ARG002  # read before
+    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
         return self._split.schema
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # that of the split
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
         report: Optional[Report] = None,
     ) -> Iterator[Located]:
         start = 0

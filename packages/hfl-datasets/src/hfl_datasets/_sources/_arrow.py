@@ -46,7 +46,7 @@ class ArrowFile:
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # it has its own
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
         report: Optional[Report] = None,
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`. The number in a message is that of the record batch."""

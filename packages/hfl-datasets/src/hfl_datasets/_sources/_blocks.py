@@ -42,7 +42,7 @@ class UnendingRecordError(Exception):
         self.line = line
 
 
-def blocks(stream: "IO[bytes]", *, quoted: bool, size: int = BLOCK) -> Iterator[Block]:
+def blocks(stream: IO[bytes], *, quoted: bool, size: int = BLOCK) -> Iterator[Block]:
     """Cut a text at the ends of records.
 
     Args:
@@ -123,7 +123,7 @@ def in_order(
         items: What to do it to.
         workers: How many threads.
     """
-    waiting: "Deque[Future[_B]]" = deque()
+    waiting: Deque[Future[_B]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
         for item in items:

@@ -7,7 +7,7 @@ import io
 import lzma
 import zipfile
 from pathlib import Path
-from typing import IO, Optional, Union, cast
+from typing import IO, Any, List, Optional, Protocol, Sequence, Union, cast
 
 import pyarrow as pa
 
@@ -39,6 +39,13 @@ def bare_suffix(name: str) -> str:
     """Return the suffix that says the format: ``.csv`` for ``train.csv.gz``."""
     path = Path(name)
     return (Path(path.stem).suffix if compression_of(name) else path.suffix).lower()
+
+
+class Closeable(Protocol):
+    """What can be closed."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class SourcePath:
@@ -75,40 +82,49 @@ class SourcePath:
         with zipfile.ZipFile(self.path) as archive:
             return archive.getinfo(self.member).compress_size
 
-    def open(self) -> "IO[bytes]":
+    def open(self) -> IO[bytes]:
         """Open what is inside, decompressed.
 
         Raises:
             UnreadableDataError: The archive is damaged.
         """
         raw: IO[bytes]
+        below: List[Closeable] = []
         if self.member is None:
             raw = self.path.open("rb")
         else:
             try:
-                raw = zipfile.ZipFile(self.path).open(self.member)
+                archive = zipfile.ZipFile(self.path)  # lives as long as the member
+                raw = archive.open(self.member)
             except zipfile.BadZipFile as error:
                 raise damaged(self.name, error) from error
         codec = compression_of(self.file_name)
         if codec is None:
             return raw
         if codec == "xz":
-            return cast("IO[bytes]", lzma.open(raw, "rb"))
+            return cast("IO[bytes]", _Prefixed(b"", lzma.open(raw, "rb"), [raw, *below]))
         # pyarrow stops at the end of a first gzip member, of which parallel compressors write many.
         if codec == "gzip":
             import gzip
 
-            return cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb"))
-        return cast("IO[bytes]", pa.CompressedInputStream(raw, codec))
+            opened = gzip.GzipFile(fileobj=raw, mode="rb")
+            return cast("IO[bytes]", _Prefixed(b"", opened, [raw, *below]))
+        return cast(
+            "IO[bytes]", _Prefixed(b"", pa.CompressedInputStream(raw, codec), [raw, *below])
+        )
 
-    def open_text(self, encoding: Optional[str] = None) -> "IO[bytes]":
+    def open_text(self, encoding: Optional[str] = None) -> IO[bytes]:
         """Open a text as UTF-8 without a byte order mark.
 
         Args:
             encoding: What it is written in; by its byte order mark, else UTF-8, if None.
         """
         stream = self.open()
-        start = _read_up_to(stream, 4)
+        try:
+            start = _read_up_to(stream, 4)
+        except BaseException:
+            stream.close()
+            raise
         if encoding is None:
             encoding = next((name for mark, name in _BOMS if start.startswith(mark)), None)
         if start.startswith(codecs.BOM_UTF8):
@@ -129,7 +145,7 @@ def damaged(name: str, error: BaseException) -> UnreadableDataError:
     )
 
 
-def _read_up_to(stream: "IO[bytes]", count: int) -> bytes:
+def _read_up_to(stream: IO[bytes], count: int) -> bytes:
     data = b""
     while len(data) < count:
         more = stream.read(count - len(data))
@@ -140,11 +156,12 @@ def _read_up_to(stream: "IO[bytes]", count: int) -> bytes:
 
 
 class _Prefixed(io.RawIOBase):
-    """A stream with what was already read of it put back."""
+    """A stream with what was already read of it put back, which closes what is below it, too."""
 
-    def __init__(self, start: bytes, stream: "IO[bytes]") -> None:
+    def __init__(self, start: bytes, stream: Any, below: Sequence[Closeable] = ()) -> None:
         self._start = start
         self._stream = stream
+        self._below = below
 
     def readable(self) -> bool:
         return True
@@ -153,18 +170,19 @@ class _Prefixed(io.RawIOBase):
         if self._start:
             start, self._start = self._start, b""
             rest = self._stream.read(size - len(start) if size >= 0 else -1)
-            return start + rest
-        return self._stream.read(size)
+            return bytes(start + rest)
+        return bytes(self._stream.read(size))
 
     def close(self) -> None:
-        self._stream.close()
+        for stream in (self._stream, *self._below):
+            stream.close()
         super().close()
 
 
 class _Recoded(io.RawIOBase):
     """A stream of text in some encoding, as UTF-8."""
 
-    def __init__(self, stream: "IO[bytes]", encoding: str) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(encoding)()
 

@@ -127,7 +127,7 @@ class CsvFile:
         if schema is None:
             self._schema = seen
 
-    def _header(self, first: Optional[Block]) -> "Tuple[List[str], Optional[Block], List[Problem]]":
+    def _header(self, first: Optional[Block]) -> Tuple[List[str], Optional[Block], List[Problem]]:
         if first is None:
             problem = Problem(
                 "no-rows",
@@ -188,30 +188,34 @@ class CsvFile:
 
         def attempt(data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
             del wrong[:]
+
+            def skip(row: csv.InvalidRow) -> str:
+                wrong.append(row)
+                return "skip"
+
             return csv.read_csv(
                 pa.BufferReader(data),
                 csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
                 csv.ParseOptions(
                     delimiter=self.delimiter,
                     newlines_in_values=True,
-                    invalid_row_handler=lambda row: wrong.append(row) or "skip",
+                    invalid_row_handler=skip,
                 ),
                 csv.ConvertOptions(
                     column_types=dict(types), null_values=_NULLS, strings_can_be_null=False
                 ),
             )
 
-        data = block.data
-        if not data.strip():
+        if not block.data.strip():
             return _Parsed(block, None, ())
+        data, problem = mended(block, self.name)
+        if problem is not None:
+            problems.append(problem)
         table: Optional[pa.Table] = None
         try:
             table = attempt(data, known)
         except pa.ArrowInvalid as error:
             text = str(error)
-            if "UTF8" in text or "UTF-8" in text:
-                data, problem = mended(block, self.name)
-                problems.extend([] if problem is None else [problem])
             if is_fixed and _VALUE.search(text):
                 problems.append(self._misfit(block, names, known, text))
             try:
@@ -225,11 +229,6 @@ class CsvFile:
                         "Look for a quotation mark that is not closed or a separator that is not doubled.",
                     )
                 )
-        if table is not None and any(pa.types.is_binary(kind) for kind in table.schema.types):
-            # Nobody asked for bytes: that is what pyarrow takes text for that is no UTF-8.
-            data, problem = mended(block, self.name)
-            problems.extend([] if problem is None else [problem])
-            table = attempt(data, {})
         problems.extend(self._ragged(block, wrong))
         if block.data.count(b'"') % 2:
             problems.extend(self._unclosed(block))
@@ -269,11 +268,10 @@ class CsvFile:
             if "unexpected end of data" in str(error):
                 yield _unclosed_at(self.name, block.line + before)
 
-    def _ragged(self, block: Block, wrong: "List[csv.InvalidRow]") -> Iterator[Problem]:
+    def _ragged(self, block: Block, wrong: List[csv.InvalidRow]) -> Iterator[Problem]:
         position = 0
         for row in wrong:
-            start = block.data.find(row.text.encode("utf-8", "replace"), position)
-            position = max(start, position)
+            position = _start_of(block.data, row.text.encode("utf-8", "replace"), position)
             yield Problem(
                 "ragged-row",
                 Place(self.name, "line", block.line + block.data.count(b"\n", 0, position)),
@@ -300,6 +298,17 @@ class CsvFile:
             return Place(self.name, "row", first_row + row + 1)
 
         return locate
+
+
+def _start_of(data: bytes, record: bytes, position: int) -> int:
+    """Find a record of which only the text is known."""
+    start = data.find(record, position)
+    while start > 0 and (
+        data[start - 1 : start] not in b"\r\n"
+        or data[start + len(record) : start + len(record) + 1] not in b"\r\n"
+    ):
+        start = data.find(record, start + 1)
+    return max(start, position)
 
 
 def _unclosed_at(name: str, line: int) -> Problem:

@@ -85,7 +85,7 @@ class JsonFile:
         except (UnicodeError, *DAMAGED) as error:
             tell(damage(self.name, error), report, error)
 
-    def _records(self, stream: "IO[bytes]", report: Optional[Report]) -> Iterator[_Records]:
+    def _records(self, stream: IO[bytes], report: Optional[Report]) -> Iterator[_Records]:
         if self._is_lines or (self._is_lines is None and self._looks_like_lines()):
             for block in blocks(stream, quoted=False):
                 yield _Records(block)
@@ -103,7 +103,7 @@ class JsonFile:
         seen: Optional[pa.Schema] = None
         row = 0
 
-        def parse(item: _Records) -> "Tuple[_Records, Optional[pa.RecordBatch], List[Problem]]":
+        def parse(item: _Records) -> Tuple[_Records, Optional[pa.RecordBatch], List[Problem]]:
             return (item, *self._parse(item, known))
 
         for item, batch, problems in in_order(parse, records):
@@ -122,7 +122,7 @@ class JsonFile:
 
     def _parse(
         self, item: _Records, known: Mapping[str, pa.DataType]
-    ) -> "Tuple[Optional[pa.RecordBatch], List[Problem]]":
+    ) -> Tuple[Optional[pa.RecordBatch], List[Problem]]:
         data, problem = mended(item.block, self.name)
         problems = [] if problem is None else [problem]
         if not data.strip():
@@ -169,7 +169,7 @@ class JsonFile:
         except ValueError:
             return False
 
-    def _object_records(self, stream: "IO[bytes]") -> Iterator[_Records]:
+    def _object_records(self, stream: IO[bytes]) -> Iterator[_Records]:
         """Read one object: of columns, where its values are lists of one length; else one row."""
         text = b"".join(iter(lambda: stream.read(BLOCK), b"")).decode("utf-8", "replace")
         try:
@@ -177,15 +177,18 @@ class JsonFile:
         except json.JSONDecodeError as error:
             raise JsonSyntaxError(error.msg, error.lineno) from error
         rows = [value]
-        if isinstance(value, dict) and value and all(isinstance(v, list) for v in value.values()):
-            if len({len(column) for column in value.values()}) == 1:
-                rows = [dict(zip(value, cells)) for cells in zip(*value.values())]
+        if isinstance(value, dict) and _are_columns(list(value.values())):
+            rows = [dict(zip(value, cells)) for cells in zip(*value.values())]
         for start in range(0, len(rows), 1000):
             part = rows[start : start + 1000]
             yield _Records(Block(as_text(part), 1), (1,) * len(part))
 
 
-def _array_records(stream: "IO[bytes]", name: str, report: Optional[Report]) -> Iterator[_Records]:
+def _are_columns(values: List[Any]) -> bool:
+    return all(isinstance(item, list) for item in values) and len({len(v) for v in values}) == 1
+
+
+def _array_records(stream: IO[bytes], name: str, report: Optional[Report]) -> Iterator[_Records]:
     rows: List[Any] = []
     lines: List[int] = []
     for line, value in array_values(stream):

@@ -28,7 +28,7 @@ def as_text(rows: Sequence[Any]) -> bytes:
 
 def salvage(
     lines: Sequence[str], places: Sequence[Place], known: Mapping[str, pa.DataType]
-) -> "Tuple[Optional[pa.RecordBatch], List[Problem]]":
+) -> Tuple[Optional[pa.RecordBatch], List[Problem]]:
     """Read lines one by one.
 
     Args:
@@ -56,7 +56,7 @@ def salvage(
     return batch, [*problems, *more]
 
 
-def _object(line: str, place: Place) -> "Tuple[Optional[Mapping[str, Any]], Optional[Problem]]":
+def _object(line: str, place: Place) -> Tuple[Optional[Mapping[str, Any]], Optional[Problem]]:
     try:
         value = json.loads(line)
     except ValueError as error:
@@ -95,7 +95,7 @@ def _clash(row: Mapping[str, Any], kinds: Dict[str, str], place: Place) -> Optio
 
 def _batch(
     rows: Sequence[Mapping[str, Any]], place: Place
-) -> "Tuple[Optional[pa.RecordBatch], List[Problem]]":
+) -> Tuple[Optional[pa.RecordBatch], List[Problem]]:
     names = list(dict.fromkeys(name for row in rows for name in row))
     arrays, kept, problems = [], [], []
     for name in names:

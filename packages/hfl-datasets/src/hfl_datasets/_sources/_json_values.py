@@ -26,7 +26,7 @@ class JsonSyntaxError(ValueError):
         self.line = line
 
 
-def array_values(stream: "IO[bytes]") -> Iterator[Tuple[int, Any]]:
+def array_values(stream: IO[bytes]) -> Iterator[Tuple[int, Any]]:
     """Yield the values of the array that a text consists of.
 
     Args:
@@ -62,7 +62,7 @@ def array_values(stream: "IO[bytes]") -> Iterator[Tuple[int, Any]]:
 class _Text:
     """A text that is read as far as needed."""
 
-    def __init__(self, stream: "IO[bytes]") -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._json = json.JSONDecoder()

@@ -109,7 +109,7 @@ class MediaFolder:
 
     def _row(
         self, item: SourcePath, data: bytes, report: Optional[Report]
-    ) -> "Optional[Dict[str, Any]]":
+    ) -> Optional[Dict[str, Any]]:
         row: Dict[str, Any] = {self.format: {"bytes": data, "path": Path(item.file_name).name}}
         if self._labels:
             row["label"] = self._labels.index(folder_of(item).name)

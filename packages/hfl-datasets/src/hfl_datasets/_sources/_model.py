@@ -77,7 +77,7 @@ class Located:
     """
 
     batch: pa.RecordBatch
-    file: "SourceFile"
+    file: SourceFile
     first_row: int
     locate: Optional[Callable[[int], Place]] = field(default=None, compare=False)
 
@@ -185,7 +185,7 @@ class SplitSource:
                 if batch is not None:
                     yield batch
 
-    def _merged(self, schemas: "List[pa.Schema]") -> pa.Schema:
+    def _merged(self, schemas: List[pa.Schema]) -> pa.Schema:
         merged, clashes = merge_schemas(
             schemas, to_text=all(item.format in ("csv", "tsv") for item in self.files)
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional
+from typing import Any, Iterator, List, Mapping, Optional
 
 import pyarrow as pa
 
@@ -36,16 +38,14 @@ class TableFile:
         """Return its bytes in memory."""
         return int(self.table.nbytes)
 
-    def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # noqa: ARG002  # always readable
+    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
         """Return the table's schema."""
         return self.table.schema
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # a table has its own
-        report: Optional[Report] = None,  # noqa: ARG002  # always readable
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`."""
         row = 0
@@ -116,7 +116,7 @@ class GeneratorFile:
     def __init__(self, name: str, rows: Any) -> None:
         self.name = name
         self._rows = rows
-        self._spool: Optional[tempfile.TemporaryDirectory[str]] = None
+        self._spool: Optional[str] = None
         self._schema: Optional[pa.Schema] = None
 
     def size(self) -> Optional[int]:
@@ -131,15 +131,15 @@ class GeneratorFile:
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # rows have the types that were found
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
         report: Optional[Report] = None,
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`."""
         if self._spool is None:
             self._keep(report)
-        assert self._spool is not None  # noqa: S101  # nosec B101  # _keep made it
+        assert self._spool is not None  # noqa: S101  # made above  # nosec B101
         row = 0
-        for path in sorted(Path(self._spool.name).iterdir()):
+        for path in sorted(Path(self._spool).iterdir()):
             with pa.OSFile(str(path)) as opened, pa.ipc.open_stream(opened) as stream:
                 for batch in stream:
                     yield Located(batch, self, row)
@@ -147,7 +147,8 @@ class GeneratorFile:
 
     def _keep(self, report: Optional[Report]) -> None:
         """Write all rows to a temporary file; a new one for each change of their types."""
-        folder: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(prefix="hfl-rows-")
+        folder = tempfile.mkdtemp(prefix="hfl-rows-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         seen: Optional[pa.Schema] = None
         with contextlib.ExitStack() as stack:
             writer: Any = None
@@ -155,15 +156,16 @@ class GeneratorFile:
                 merged, _ = merge_schemas([batch.schema] if seen is None else [seen, batch.schema])
                 if merged is not None:
                     seen = merged
+                fitting = batch
                 with contextlib.suppress(pa.ArrowInvalid):
-                    batch = fit(batch, seen) if seen is not None else batch
-                if writer is None or not writer[0].equals(batch.schema):
+                    fitting = fit(batch, seen) if seen is not None else batch
+                if writer is None or not writer[0].equals(fitting.schema):
                     stack.close()
-                    path = Path(folder.name, f"{number:08d}.arrows")
+                    path = Path(folder, f"{number:08d}.arrows")
                     sink = stack.enter_context(pa.OSFile(str(path), "wb"))
-                    opened = stack.enter_context(pa.ipc.new_stream(sink, batch.schema))
-                    writer = (batch.schema, opened)
-                writer[1].write_batch(batch)
+                    opened = stack.enter_context(pa.ipc.new_stream(sink, fitting.schema))
+                    writer = (fitting.schema, opened)
+                writer[1].write_batch(fitting)
         self._schema, self._spool = seen, folder
 
     def _batches(self, report: Optional[Report]) -> Iterator[pa.RecordBatch]:
@@ -238,6 +240,3 @@ def frame_to_table(frame: Any) -> pa.Table:
     """Convert a pandas frame; an index that has a name becomes a column, one without is left out."""
     has_named_index = any(name is not None for name in frame.index.names)
     return pa.Table.from_pandas(frame, preserve_index=has_named_index)
-
-
-Rows = Callable[[], Iterable[Any]]

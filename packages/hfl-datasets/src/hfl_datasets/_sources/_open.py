@@ -34,7 +34,7 @@ def open_source(
     source: Any,
     *,
     split: str = "train",
-    format: Optional[str] = None,  # noqa: A002  # the word that people look for
+    format: Optional[str] = None,  # the word that people look for
     delimiter: Optional[str] = None,
     encoding: Optional[str] = None,
 ) -> Source:

@@ -48,7 +48,9 @@ class ParquetFile:
                 return pa.schema([])
 
     def read(
-        self, schema: Optional[pa.Schema] = None, report: Optional[Report] = None
+        self,
+        schema: Optional[pa.Schema] = None,
+        report: Optional[Report] = None,  # the interface's
     ) -> Iterator[Located]:
         """Yield its rows; see `SourceFile.read`. Columns that a schema leaves out are not read."""
         from pyarrow import parquet
@@ -85,6 +87,6 @@ class ParquetFile:
         )
 
 
-def _rows(group: "pa.parquet.RowGroupMetaData") -> int:
+def _rows(group: pa.parquet.RowGroupMetaData) -> int:
     each = max(1, group.total_byte_size // max(1, group.num_rows))
     return int(max(1, min(_ROWS, _BATCH_BYTES // each)))

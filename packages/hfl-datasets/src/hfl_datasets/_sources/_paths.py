@@ -79,7 +79,9 @@ def expand(given: str) -> List[SourcePath]:
             raise SourceNotFoundError(given, "The archive holds no file of a known format.")
         return found
     if glob.has_magic(given):
-        matched = [Path(name) for name in sorted(glob.glob(given, recursive=True))]
+        matched = [
+            Path(name) for name in sorted(glob.glob(given, recursive=True))
+        ]  # a pattern may begin at the root
         found = [
             item
             for inner in matched

@@ -36,15 +36,13 @@ class TextFile:
         """Return its bytes on disk."""
         return self.path.size()
 
-    def schema(
-        self, report: Optional[Report] = None
-    ) -> pa.Schema:  # noqa: ARG002  # always the same
+    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
         """Return the schema of every text."""
         return _SCHEMA
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # always the same
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # the interface's
         report: Optional[Report] = None,
     ) -> Iterator[Located]:
         """Yield its lines; see `SourceFile.read`."""

@@ -24,10 +24,9 @@ def merge_types(
     """
     if one.equals(other):
         return one
-    if to_text and (pa.types.is_boolean(one) or pa.types.is_boolean(other)):
-        # Arrow would turn true into 1, and what was written would be lost.
-        if not (pa.types.is_null(one) or pa.types.is_null(other)):
-            return pa.string()
+    has_null = pa.types.is_null(one) or pa.types.is_null(other)
+    if to_text and not has_null and (pa.types.is_boolean(one) or pa.types.is_boolean(other)):
+        return pa.string()  # Arrow would turn true into 1, and what was written would be lost
     try:
         merged = pa.unify_schemas(
             [pa.schema([("x", one)]), pa.schema([("x", other)])], promote_options="permissive"

@@ -29,7 +29,7 @@ from hfl_datasets._validate._report import Collector, ValidationReport
 from hfl_datasets._validate._rules import severities
 from hfl_datasets._validate._schemas import compare_files, compare_splits
 
-__all__ = ["validate"]
+__all__ = ["validate_dataset"]
 
 MAX_ROW_BYTES = 5 * 1024 * 1024
 _HINTS = {
@@ -44,7 +44,7 @@ _HINTS = {
 }
 
 
-def validate(
+def validate_dataset(
     source: Any,
     *,
     expectations: Iterable[Expectation] = (),
@@ -76,7 +76,7 @@ def validate(
         UnsupportedSourceError: A dataset cannot be made from it.
 
     Example:
-        >>> report = validate([{"x": 1.5, "y": "a"}, {"x": float("inf"), "y": "b"}])
+        >>> report = validate_dataset([{"x": 1.5, "y": "a"}, {"x": float("inf"), "y": "b"}])
         >>> report.ok
         True
         >>> print(report.findings[0])
@@ -86,6 +86,9 @@ def validate(
     return _Validation(
         open_source(source, **options), list(expectations), chosen, max_row_bytes
     ).report()
+
+
+validate = validate_dataset
 
 
 class _Split:
@@ -182,7 +185,7 @@ class _Validation:
             return located, look_at(located, plan)
 
         for located, facts in in_order(look, file.read(None, report)):
-            self._merge(located, facts, split, seen)
+            self._merge(located, facts, seen)
 
     def _plan(self, schema: pa.Schema, split: SplitSource) -> Plan:
         features = features_of(schema)
@@ -202,7 +205,7 @@ class _Validation:
             has_decoder,
         )
 
-    def _merge(self, located: Located, facts: BatchFacts, split: SplitSource, seen: _Split) -> None:
+    def _merge(self, located: Located, facts: BatchFacts, seen: _Split) -> None:
         seen.hashes.start(facts.file, facts.first_row)
         seen.hashes.exact.add(facts.exact)
         seen.hashes.alike.add(facts.alike)
@@ -287,15 +290,14 @@ class _Validation:
                     split=name,
                     column=column,
                 )
-            elif seen.constant.get(column) is not None and seen.rows > 1:
-                if seen.valid[column] == seen.rows:
-                    found.add(
-                        "constant-column",
-                        f"All {seen.rows:,} rows have the same value.",
-                        "Drop the column, unless it is meant to be like this.",
-                        split=name,
-                        column=column,
-                    )
+            elif seen.constant.get(column) is not None and seen.valid[column] == seen.rows > 1:
+                found.add(
+                    "constant-column",
+                    f"All {seen.rows:,} rows have the same value.",
+                    "Drop the column, unless it is meant to be like this.",
+                    split=name,
+                    column=column,
+                )
         self._judge_numbers(name, seen)
         self._judge_expectations(name, seen)
         find_duplicates(name, seen.hashes, found)

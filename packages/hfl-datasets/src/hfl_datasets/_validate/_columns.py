@@ -37,7 +37,7 @@ class Plan:
     features: Features
     expectations: Sequence[Expectation]
     max_row_bytes: int
-    off: "frozenset[str]"
+    off: frozenset[str]
     can_decode: bool
 
 
@@ -158,7 +158,8 @@ def _hits(name: str, column: pa.Array, located: Located, plan: Plan) -> Iterator
     names = plan.features.labels.get(name)
     if names is not None and pa.types.is_integer(kind):
         yield from _out_of_range(name, column, located, len(names))
-    if (is_text(kind) or _is_list_of_text(kind)) and not {"secret", "email"} <= plan.off:
+    is_private = not {"secret", "email"} <= plan.off
+    if is_private and (is_text(kind) or _is_list_of_text(kind)):
         for rule, rows, example in private_values(column):
             words = "look like secrets" if rule == "secret" else "hold e-mail addresses"
             yield Hit(rule, name, words, len(rows), located.place(rows[0]), example)
@@ -166,15 +167,17 @@ def _hits(name: str, column: pa.Array, located: Located, plan: Plan) -> Iterator
         wrong = list(broken_images(column))
         for row, reason in wrong:
             yield Hit("broken-image", name, reason, 1, located.place(row))
+    yield from _unexpected(name, column, located, plan)
+
+
+def _unexpected(name: str, column: pa.Array, located: Located, plan: Plan) -> Iterator[Hit]:
     for expected in plan.expectations:
         if expected.column == name:
             for words, rows in broken(expected, column):
                 if rows:
                     shown = column[rows[0]].as_py()
-                    example = None if shown is None else str(shown)
-                    yield Hit(
-                        "expectation", name, words, len(rows), located.place(rows[0]), example
-                    )
+                    text = None if shown is None else str(shown)
+                    yield Hit("expectation", name, words, len(rows), located.place(rows[0]), text)
 
 
 def _is_list_of_text(kind: pa.DataType) -> bool:
@@ -232,7 +235,7 @@ def _value_bytes(column: pa.Array) -> Any:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
         inner = _value_bytes(column.flatten())
-        if np.isscalar(inner):
+        if isinstance(inner, int):
             return lengths * inner
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(inner)])
         last = np.cumsum(lengths)
@@ -245,7 +248,7 @@ def _value_bytes(column: pa.Array) -> Any:
         return 1
 
 
-def text_that_is_no_number(column: pa.Array) -> "Tuple[int, Optional[int]]":
+def text_that_is_no_number(column: pa.Array) -> Tuple[int, Optional[int]]:
     """Say how many values of a text column are numbers, and which row is the first that is not.
 
     Args:

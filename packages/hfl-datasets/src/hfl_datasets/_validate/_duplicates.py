@@ -76,7 +76,7 @@ def find_overlaps(splits: Dict[str, RowHashes], found: Collector) -> None:
 
 
 def _find_overlap(
-    one: "Tuple[str, RowHashes]", other: "Tuple[str, RowHashes]", found: Collector
+    one: Tuple[str, RowHashes], other: Tuple[str, RowHashes], found: Collector
 ) -> None:
     (name, left), (twin, right) = one, other
     smaller = min(len(left.exact), len(right.exact))

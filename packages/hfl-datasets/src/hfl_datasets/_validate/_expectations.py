@@ -97,7 +97,7 @@ class Expectation:
         return not self.splits or split in self.splits
 
 
-def load_expectations(path: "str | Path") -> List[Expectation]:
+def load_expectations(path: str | Path) -> List[Expectation]:
     """Read expectations from a JSON or YAML file: a list of mappings with the attributes of `Expectation`.
 
     Args:
@@ -151,7 +151,7 @@ def has_type(kind: pa.DataType, wanted: str) -> bool:
     )
 
 
-def broken(expected: Expectation, column: pa.Array) -> "Iterator[Tuple[str, List[int]]]":
+def broken(expected: Expectation, column: pa.Array) -> Iterator[Tuple[str, List[int]]]:
     """Find the values that are not as expected.
 
     Args:

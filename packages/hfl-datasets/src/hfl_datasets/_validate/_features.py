@@ -38,9 +38,8 @@ def features_of(schema: pa.Schema) -> Features:
         if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
             labels[item.name] = [str(name) for name in feature.get("names") or []]
         is_named = "image" in item.name.lower() and _is_bytes_and_path(item.type)
-        if isinstance(feature, dict) and feature.get("_type") == "Image":
-            images.append(item.name)
-        elif feature is None and is_named:
+        is_image = isinstance(feature, dict) and feature.get("_type") == "Image"
+        if is_image or (feature is None and is_named):
             images.append(item.name)
     return Features(labels, images)
 

@@ -33,8 +33,8 @@ _IS_KEPT = bytes(byte in _KEPT for byte in range(256))
 
 
 def fingerprints(
-    batch: pa.RecordBatch, columns: Mapping[str, "Hashes"] | None = None
-) -> "Tuple[Hashes, Hashes]":
+    batch: pa.RecordBatch, columns: Mapping[str, Hashes] | None = None
+) -> Tuple[Hashes, Hashes]:
     """Hash every row of a batch, as it is and normalised.
 
     Args:

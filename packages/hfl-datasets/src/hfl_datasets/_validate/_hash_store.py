@@ -42,9 +42,9 @@ class HashStore:
         self._count += len(hashes)
         if self._in_memory > self._limit:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(
+                self._file = tempfile.TemporaryFile(  # noqa: SIM115  # closed elsewhere
                     prefix="hfl-rows-"
-                )  # noqa: SIM115  # closed by close()
+                )  # close() closes it  # closed by close()
             for chunk in self._chunks:
                 self._file.write(chunk.tobytes())
             self._chunks, self._in_memory = [], 0
@@ -54,7 +54,7 @@ class HashStore:
         if self._file is not None:
             self._file.close()
 
-    def part(self, number: int, of: int) -> "Tuple[Hashes, Hashes]":
+    def part(self, number: int, of: int) -> Tuple[Hashes, Hashes]:
         """Return the hashes of one part of all that there can be, and the rows that they are of.
 
         Args:
@@ -129,9 +129,9 @@ def overlap(one: HashStore, other: HashStore) -> Overlap:
         right, right_rows = other.part(number, parts)
         ordered = np.argsort(left, kind="stable")
         left = left[ordered]
-        at = np.searchsorted(left, right)
         if not len(left):
             continue
+        at: Hashes = np.searchsorted(left, right)
         at[at == len(left)] = 0
         found = np.flatnonzero(left[at] == right)
         count += len(found)

@@ -43,14 +43,16 @@ def broken_images(column: pa.Array) -> Iterator[Tuple[int, str]]:
             if data is None and path is None:
                 yield row, "it has neither bytes nor a path"
                 continue
-            opened = io.BytesIO(data) if data is not None else Path(path).open("rb")
+            opened = io.BytesIO(data) if data is not None else Path(path).open("rb")  # noqa: SIM115
             with opened, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # odd metadata; what cannot be decoded raises
                 with library.open(opened) as image:
                     image.load()
         except FileNotFoundError:
             yield row, f"there is no file {path!r}"
-        except Exception as error:  # noqa: BLE001  # decoders raise whatever comes to mind
+        except (
+            Exception  # noqa: BLE001  # decoders raise whatever comes to mind
+        ) as error:  # decoders raise whatever comes to mind  # decoders raise whatever comes to mind
             reason = " ".join(str(error).split())
             # Pillow names the buffer with its address, which says nothing to anybody.
             yield row, "it is no image, or damaged" if "BytesIO" in reason else reason

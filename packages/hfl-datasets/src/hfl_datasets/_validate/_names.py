@@ -62,7 +62,7 @@ def check_splits(names: Iterable[str], found: Collector) -> None:
             )
 
 
-def check_columns(split: str, names: "list[str]", found: Collector) -> None:
+def check_columns(split: str, names: list[str], found: Collector) -> None:
     """Look at the names of a split's columns."""
     if len(names) > _MOST_COLUMNS:
         found.add(

@@ -28,7 +28,7 @@ _MASK = "***"
 _LONGEST = 100_000
 
 
-def private_values(column: pa.Array) -> "Iterator[Tuple[str, List[int], str]]":
+def private_values(column: pa.Array) -> Iterator[Tuple[str, List[int], str]]:
     """Find secrets and addresses in a column of text.
 
     Args:
@@ -58,13 +58,13 @@ def private_values(column: pa.Array) -> "Iterator[Tuple[str, List[int], str]]":
             yield rule, rows, examples[rule]
 
 
-def _flat(column: pa.Array) -> "Tuple[pa.Array, pa.Array | None]":
+def _flat(column: pa.Array) -> Tuple[pa.Array, pa.Array | None]:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return column.flatten(), pc.list_parent_indices(column)
     return column, None
 
 
-def _secret(value: str) -> "str | None":
+def _secret(value: str) -> str | None:
     masked = redact(value)
     if masked == value:  # home folders are masked, too, but without the mark
         return None
@@ -74,7 +74,7 @@ def _secret(value: str) -> "str | None":
     return masked[max(0, at - 24) : at + len(_MASK)].strip()
 
 
-def _address(value: str) -> "str | None":
+def _address(value: str) -> str | None:
     for match in _EMAIL.finditer(value):
         address = match.group()
         if not _NOBODYS.search(address):

@@ -58,6 +58,10 @@ class Finding:
             return str(Place(self.file, self.unit, self.number))
         return f"split {self.split!r}" if self.split is not None else ""
 
+    def to_dict(self) -> Dict[str, Any]:
+        """Return everything as what JSON can hold."""
+        return {**asdict(self), "examples": list(self.examples)}
+
     def __str__(self) -> str:
         column = f"column {self.column!r}" if self.column is not None else ""
         place = ", ".join(part for part in (self.where, column) if part)
@@ -108,7 +112,7 @@ class ValidationReport:
             "ok": self.ok,
             "rows": dict(self.rows),
             "columns": {name: dict(kinds) for name, kinds in self.columns.items()},
-            "findings": [asdict(item) for item in self.findings],
+            "findings": [item.to_dict() for item in self.findings],
         }
 
     def to_json(self) -> str:
@@ -140,7 +144,7 @@ class Collector:
         """Say whether anybody wants to know."""
         return self._severities.get(rule) != "off"
 
-    def add(  # noqa: PLR0913  # everything that there is to say about a finding
+    def add(  # noqa: PLR0913  # everything that there is to say
         self,
         rule: str,
         message: str,

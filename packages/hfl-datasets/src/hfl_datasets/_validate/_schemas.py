@@ -65,7 +65,7 @@ def compare_splits(schemas: Dict[str, pa.Schema], found: Collector) -> None:
             )
 
 
-def _compare(  # noqa: PLR0913  # two sides, and where a finding belongs
+def _compare(  # two sides, and where a finding belongs
     reference: pa.Schema,
     schema: pa.Schema,
     found: Collector,
@@ -123,7 +123,7 @@ def _compare(  # noqa: PLR0913  # two sides, and where a finding belongs
 
 def _drift(
     one: pa.Field, other: pa.Field, *, is_across_splits: bool
-) -> "Optional[Tuple[str, Tuple[str, str], Optional[str]]]":
+) -> Optional[Tuple[str, Tuple[str, str], Optional[str]]]:
     if one.type.equals(other.type):
         if one.nullable == other.nullable:
             return None
