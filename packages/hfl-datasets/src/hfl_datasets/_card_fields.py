@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from hfl_core.errors import ValidationError
 from hfl_datasets._record import ConfigRecord
 
-__all__ = ["COMPUTED", "data_fields"]
+__all__ = ["COMPUTED", "check_fields", "data_fields"]
 
 # These say what the data is, so they are what the data says, whatever stood there.
 COMPUTED = ("dataset_info", "configs")
@@ -22,6 +23,20 @@ _SIZES = (
     (100_000_000_000, "10B<n<100B"),
     (1_000_000_000_000, "100B<n<1T"),
 )
+
+
+def check_fields(metadata: Mapping[str, Any]) -> None:
+    """Refuse fields that say what the data is: they are computed.
+
+    Raises:
+        ValidationError: There is one.
+    """
+    computed = [name for name in COMPUTED if name in metadata]
+    if computed:
+        raise ValidationError(
+            f"{computed[0]!r} says what the data is, so it is written when data is uploaded.",
+            hint="Leave it out; upload the data to change it.",
+        )
 
 
 def data_fields(

@@ -79,7 +79,7 @@ def compare_rows(
     return RowChanges(*totals, len(new_keys) - len(news), len(old_keys) - len(olds), changed)
 
 
-def _hashed(batches: Iterable[pa.RecordBatch], key: Sequence[str]) -> "tuple[Any, Any]":
+def _hashed(batches: Iterable[pa.RecordBatch], key: Sequence[str]) -> tuple[Any, Any]:
     keys: List[Any] = [np.zeros(0, dtype=np.uint64)]
     rows: List[Any] = [np.zeros(0, dtype=np.uint64)]
     for batch in batches:

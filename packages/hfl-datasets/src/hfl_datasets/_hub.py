@@ -49,6 +49,14 @@ class RemoteFiles:
             name = f"datasets/{self._repo_id}@{self._commit}/{path}"
             return self._system.open(name, "rb", cache_type="none")
 
+    def set_gated(self, mode: Any) -> None:
+        """Set whether access has to be asked for: ``"auto"``, ``"manual"`` or False."""
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=self._credential.endpoint, token=self._credential.token or False)
+        with translated("the settings"):
+            api.update_repo_settings(self._repo_id, gated=mode, repo_type="dataset")
+
 
 @contextlib.contextmanager
 def translated(path: str) -> Iterator[None]:

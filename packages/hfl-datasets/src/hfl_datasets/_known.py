@@ -45,7 +45,7 @@ class Known:
         return splits_in(self.tree.files, self.digests, config)
 
     @property
-    def configs(self) -> "tuple[str, ...]":
+    def configs(self) -> tuple[str, ...]:
         """The configurations, by their folders."""
         folders = {path.partition("/")[0] for path in self.tree.files if path.endswith(".parquet")}
         names = sorted("default" if folder == "data" else folder for folder in folders)

@@ -63,9 +63,12 @@ class ParquetReader:
         return self._retry.call(lambda: self._read(group, wanted))
 
     def batches(self, columns: Optional[Sequence[str]] = None) -> Iterator[pa.RecordBatch]:
-        """Yield all rows, a row group at a time."""
-        for group in range(len(self.group_rows)):
-            yield from self.read(group, columns).to_batches()
+        """Yield all rows, a row group at a time, and close the file."""
+        try:
+            for group in range(len(self.group_rows)):
+                yield from self.read(group, columns).to_batches()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close it; it is opened again when something is read."""

@@ -73,8 +73,8 @@ class DatasetRecord:
     """
 
     configs: Mapping[str, ConfigRecord] = dataclasses.field(default_factory=dict)
-    changelog: "tuple[Entry, ...]" = ()
-    sections: "tuple[str, ...]" = ()
+    changelog: tuple[Entry, ...] = ()
+    sections: tuple[str, ...] = ()
 
     def config(self, name: str) -> ConfigRecord:
         """Return a configuration; an empty one when there is none of that name."""

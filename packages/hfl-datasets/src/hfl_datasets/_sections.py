@@ -30,7 +30,7 @@ class MergedText:
     """
 
     text: str
-    kept: "tuple[str, ...]"
+    kept: tuple[str, ...]
 
 
 def merge_sections(
@@ -47,14 +47,12 @@ def merge_sections(
         The text. Sections that are new go to its end.
 
     Example:
-        >>> merged = merge_sections("# Digits\\n", {"schema": "| x |\\n"})
-        >>> print(merge_sections(merged.text, {"schema": "| y |\\n"}).text)
-        # Digits
-        <BLANKLINE>
-        <!-- hfl:schema 1b4b31b5cb3c9e0d -->
-        | y |
-        <!-- /hfl:schema -->
-        <BLANKLINE>
+        >>> text = merge_sections("# Digits", {"schema": "| x |"}).text
+        >>> [line for line in text.splitlines() if "x" in line]
+        ['| x |']
+        >>> edited = text.replace("| x |", "| x | by hand |")
+        >>> merge_sections(edited, {"schema": "| y |"}).kept
+        ('schema',)
     """
     newline = "\r\n" if "\r\n" in body else "\n"
     found = {match["name"]: match for match in _SECTION.finditer(body)}
@@ -73,7 +71,7 @@ def merge_sections(
         elif text:
             appended.append(_marked(name, text, newline))
 
-    def replacement(match: "re.Match[str]") -> str:
+    def replacement(match: re.Match[str]) -> str:
         return replaced.get(match["name"], match[0])
 
     result = _SECTION.sub(replacement, body)

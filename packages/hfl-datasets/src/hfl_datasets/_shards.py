@@ -64,7 +64,7 @@ class WrittenSplit:
     name: str
     schema: pa.Schema
     features: Any
-    shards: "tuple[Shard, ...]"
+    shards: tuple[Shard, ...]
     rows: int
     num_bytes: int
     content: str
@@ -103,7 +103,7 @@ def write_split(
     with contextlib.closing(writer), _Observer(schema, class_names(features)) as observer:
         for batch in split.batches():
             rows = fitted(embedded(batch) if embeds else batch, schema)
-            for piece in _pieces(rows):
+            for piece in _pieces(rows, min(_ROW_GROUP_BYTES, max_shard_bytes)):
                 observer.see(piece)
                 writer.write(piece)
             advance(batch.num_rows)
@@ -122,13 +122,13 @@ def write_split(
     )
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Cut a batch that is larger than a row group."""
+def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
+    """Cut a batch that is larger than a row group, or a file, is to be."""
     size = batch.nbytes
-    if size <= 2 * _ROW_GROUP_BYTES or batch.num_rows <= 1:
+    if size <= most or batch.num_rows <= 1:
         yield batch
         return
-    step = max(1, batch.num_rows * _ROW_GROUP_BYTES // size)
+    step = max(1, batch.num_rows * most // size)
     for start in range(0, batch.num_rows, step):
         yield batch.slice(start, step)
 
@@ -158,7 +158,7 @@ class _Observer:
         self._content.update(batch)
         self._statistics.update(batch)
 
-    def result(self) -> "tuple[str, Dict[str, Dict[str, Any]]]":
+    def result(self) -> tuple[str, Dict[str, Dict[str, Any]]]:
         if self._last is not None:
             self._last.result()
         return self._content.hexdigest(), self._statistics.figures()

@@ -187,7 +187,7 @@ class _Column:
     def _shown(self, value: Any) -> Any:
         if self._names is not None and isinstance(value, int):
             return self._names[value] if 0 <= value < len(self._names) else str(value)
-        if isinstance(value, float) and (value != value or value in (np.inf, -np.inf)):
+        if isinstance(value, float) and not np.isfinite(value):
             return str(value)  # JSON knows neither
         if isinstance(value, (bool, int, float)):
             return value

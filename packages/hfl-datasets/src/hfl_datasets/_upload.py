@@ -13,70 +13,40 @@ import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
-from hfl_core import Progress, get_logger
+import pyarrow as pa
+
+from hfl_core import Progress
 from hfl_core.errors import IntegrityError
 from hfl_datasets._card_fields import COMPUTED, data_fields
 from hfl_datasets._card_text import sections_of
 from hfl_datasets._changes import RowChanges, changes_text, compare_rows
-from hfl_datasets._content import ContentHash
-from hfl_datasets._features import fitted
+from hfl_datasets._described import check_same_columns, columns_of, ordered, record_of, type_name
 from hfl_datasets._known import Known, read_known
 from hfl_datasets._layout import shard_path
 from hfl_datasets._parquet_reader import ParquetReader
+from hfl_datasets._read_back import read_back, take_back
 from hfl_datasets._record import RECORD_PATH, ConfigRecord, DatasetRecord, Entry, SplitRecord
 from hfl_datasets._sections import merge_sections
-from hfl_datasets._shards import MAX_SHARD_BYTES, WrittenSplit, write_split
+from hfl_datasets._shards import WrittenSplit, write_split
 from hfl_datasets._upload_report import UploadReport
+from hfl_datasets._upload_wish import Prepared, Wish
 from hfl_datasets._usage import executed_example
-from hfl_datasets._version_names import next_version
+from hfl_datasets._version_names import next_version, version_taken
 from hfl_datasets._workspace import workspace
-from hfl_datasets.errors import RowCountError, SchemaMismatchError
 from hfl_repo import HeadMovedError, UploadConflictError
 
 if TYPE_CHECKING:
     from hfl_datasets._hub import RemoteFiles
     from hfl_datasets._sources._model import Source
-    from hfl_repo import RepoManager, RepoTree, TransferReport
+    from hfl_repo import RepoManager, TransferReport
 
-__all__ = ["Upload", "Wish"]
+__all__ = ["Upload"]
 
-_LOG = get_logger(__name__)
 _ATTEMPTS = 8
 # Each row costs 16 bytes to compare, or 32 with a key.
 _MOST_COMPARED = 20_000_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What an upload is to be; see `DatasetManager.upload`."""
-
-    config: str = "default"
-    message: Optional[str] = None
-    version: Optional[str] = None
-    revision: Optional[str] = None
-    private: Optional[bool] = None
-    key: "tuple[str, ...]" = ()
-    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    citation: str = ""
-    replace: bool = False
-    on_conflict: Any = "error"
-    compares_rows: bool = True
-    verifies: bool = True
-    max_shard_bytes: int = MAX_SHARD_BYTES
-    allow: Sequence[str] = ()
-    dry_run: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Prepared:
-    """What is ready to be sent."""
-
-    splits: Mapping[str, WrittenSplit]
-    files: Mapping[str, Path]
-    digests: Mapping[str, str]
-    example: str
 
 
 class Upload:
@@ -99,46 +69,68 @@ class Upload:
         Returns:
             What became of it.
         """
+        is_there = self._repo.exists()
+        self._check(is_there=is_there)
         with workspace() as folder:
             prepared = self._prepare(source, folder)
-            if self._wish.dry_run and not self._repo.exists():
+            if self._wish.dry_run and not is_there:
                 return self._planned(prepared)
             if not self._wish.dry_run:
                 self._repo.create(private=self._wish.private)
             return self._send(prepared)
 
+    def _check(self, *, is_there: bool) -> None:
+        """Refuse what can be refused before hours of work."""
+        if is_there:
+            self._repo.require_visibility(self._wish.private)
+        if self._wish.version is not None:
+            head = self._repo.tree(self._wish.revision).commit if is_there else None
+            self._version(head)
+
+    def _version(self, head: Optional[str]) -> Tuple[Optional[str], bool]:
+        """Decide what the version is called, and say whether the branch's head is called so already.
+
+        That is so where an attempt was cut off after it had done everything, and is not known to be the same data yet.
+        """
+        wanted = self._wish.version
+        if wanted is None:
+            return None, False
+        tags = {} if head is None else {tag.name: tag.commit for tag in self._repo.list_tags()}
+        if head is not None and tags.get(wanted) == head:
+            return wanted, True
+        today = dt.datetime.now(dt.timezone.utc).date()
+        return next_version(wanted, tags, today), False
+
     # -- before anything is sent --------------------------------------------------------------
 
-    def _prepare(self, source: Source, folder: Path) -> _Prepared:
+    def _prepare(self, source: Source, folder: Path) -> Prepared:
         config = self._wish.config
         splits: Dict[str, WrittenSplit] = {}
         with Progress() as progress:
             for split in source.splits.values():
                 raw = folder / "raw" / split.name
                 raw.mkdir(parents=True)
-                with progress.task(f"Converting {split.name}", unit="rows") as task:
+                with progress.task(f"Converting {split.name}") as task:
                     splits[split.name] = write_split(
                         split,
                         raw,
                         max_shard_bytes=self._wish.max_shard_bytes,
                         advance=task.advance,
                     )
-        _check_same_columns({name: _columns(split) for name, split in splits.items()})
+        check_same_columns({name: columns_of(split) for name, split in splits.items()})
         files, digests = {}, {}
-        for name, split in splits.items():
-            for index, shard in enumerate(split.shards):
-                path = shard_path(config, name, index, len(split.shards))
+        for name, written in splits.items():
+            for index, shard in enumerate(written.shards):
+                path = shard_path(config, name, index, len(written.shards))
                 target = folder / "repo" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files[path], digests[path] = shard.path.rename(target), shard.sha256
-        example = self._example(splits, digests, folder)
-        return _Prepared(splits, files, digests, example)
+        example = self._example(splits, folder) if self._wish.shows_example else ""
+        return Prepared(splits, files, digests, example)
 
-    def _example(
-        self, splits: Mapping[str, WrittenSplit], digests: Mapping[str, str], folder: Path
-    ) -> str:
+    def _example(self, splits: Mapping[str, WrittenSplit], folder: Path) -> str:
         name, split = next(iter(splits.items()))
-        config = ConfigRecord({key: _record(item, {}) for key, item in splits.items()})
+        config = ConfigRecord({key: record_of(item, {}) for key, item in splits.items()})
         fields = data_fields(
             {}, self._wish.config, config, split.features, download_size=0, total_rows=0
         )
@@ -159,7 +151,7 @@ class Upload:
 
     # -- the commit ---------------------------------------------------------------------------
 
-    def _send(self, prepared: _Prepared) -> UploadReport:
+    def _send(self, prepared: Prepared) -> UploadReport:
         first: Optional[Known] = None
         for _ in range(_ATTEMPTS):
             tree = self._repo.tree(self._wish.revision)
@@ -172,7 +164,7 @@ class Upload:
                 last = error
         raise last
 
-    def _check_undisturbed(self, first: Known, now: Known, prepared: _Prepared) -> None:
+    def _check_undisturbed(self, first: Known, now: Known, prepared: Prepared) -> None:
         """Raise if somebody else replaced the same data meanwhile; changes of the card are merged."""
         before, after = first.files(self._wish.config), now.files(self._wish.config)
         paths = [
@@ -185,7 +177,7 @@ class Upload:
             branch = self._wish.revision or "main"
             raise UploadConflictError(self._repo.repo_id, branch, paths=paths)
 
-    def _commit(self, prepared: _Prepared, known: Known) -> UploadReport:
+    def _commit(self, prepared: Prepared, known: Known) -> UploadReport:
         wish = self._wish
         there = known.files(wish.config)
         kept = (
@@ -198,10 +190,10 @@ class Upload:
             }
         )
         new = {
-            name: _record(split, self._paths(prepared, name))
+            name: record_of(split, prepared.paths(self._wish.config, name))
             for name, split in prepared.splits.items()
         }
-        _check_same_columns({name: record.columns for name, record in {**kept, **new}.items()})
+        check_same_columns({name: record.columns for name, record in {**kept, **new}.items()})
         gone = [name for name in there if name not in kept and name not in new]
         removed = [
             path
@@ -214,12 +206,14 @@ class Upload:
             for path, sha256 in prepared.digests.items()
         )
         changes = self._changes(prepared, known, gone, is_same=is_same)
-        tags = [tag.name for tag in self._repo.list_tags()] if wish.version else []
-        today = dt.datetime.now(dt.timezone.utc).date()
-        version = next_version(wish.version, tags, today) if wish.version else None
-        order = _ordered([*known.record.config(wish.config).splits, *there, *new])
+        version, is_tagged = self._version(known.tree.commit)
+        if is_tagged and not is_same:
+            raise version_taken(str(version))
+        order = ordered([*known.record.config(wish.config).splits, *there, *new])
         splits = {name: {**kept, **new}[name] for name in order if name in kept or name in new}
-        record = self._new_record(known, splits, changes, version, today, is_same=is_same)
+        record = self._new_record(
+            known, splits, changes, version, is_same=is_same and (version is None or is_tagged)
+        )
         card_kept, files, trailer, warnings = self._described(prepared, known, record)
         title = wish.message or f"Upload {', '.join(prepared.splits)}"
         done = self._repo.commit(
@@ -236,7 +230,7 @@ class Upload:
         if not wish.dry_run:
             if wish.verifies and done.commit is not None:
                 self._verify(prepared, done, known)
-            if version is not None:
+            if version is not None and not is_tagged:
                 self._repo.create_tag(version, done.head, message=title)
         return UploadReport(
             self._repo.repo_id,
@@ -261,7 +255,6 @@ class Upload:
         splits: Mapping[str, SplitRecord],
         changes: Mapping[str, RowChanges],
         version: Optional[str],
-        today: dt.date,
         *,
         is_same: bool,
     ) -> DatasetRecord:
@@ -269,10 +262,11 @@ class Upload:
         configs = {
             name: known.record.config(name) for name in known.record.configs if name != wish.config
         }
-        order = _ordered([*old.configs, wish.config])
+        order = ordered([*old.configs, wish.config])
         configs[wish.config] = ConfigRecord(splits)
         changelog = old.changelog
-        if not is_same or version is not None:
+        if not is_same:
+            today = dt.datetime.now(dt.timezone.utc)
             message = wish.message or f"Upload {', '.join(changes)}"
             title = message.strip().splitlines()[0]
             entry = Entry(f"{today:%Y-%m-%d}", title, version, changes_text(changes))
@@ -282,8 +276,8 @@ class Upload:
         )
 
     def _described(
-        self, prepared: _Prepared, known: Known, record: DatasetRecord
-    ) -> "tuple[tuple[str, ...], Dict[str, bytes], str, tuple[str, ...]]":
+        self, prepared: Prepared, known: Known, record: DatasetRecord
+    ) -> tuple[tuple[str, ...], Dict[str, bytes], str, tuple[str, ...]]:
         """Return what of the card stays as others left it, the card and the record, and what to remember."""
         wish = self._wish
         now = self._repo.card(known.tree.commit).metadata
@@ -301,13 +295,14 @@ class Upload:
             ),
             total_rows=sum(record.rows.values()),
         )
-        types = {name: _type_name(feature) for name, feature in first.features.items()}
+        types = {name: type_name(feature) for name, feature in first.features.items()}
         sections = sections_of(
             record, {wish.config: types}, usage=prepared.example, citation=wish.citation
         )
-        if not wish.citation:  # what was cited before is still to be cited
-            del sections["citation"]
-        text_kept: "list[str]" = []
+        for name in ("citation", "usage"):  # what was cited and shown before still is
+            if not sections[name]:
+                del sections[name]
+        text_kept: list[str] = []
 
         def body(text: str) -> str:
             title = f"\n# {self._repo.repo_id.partition('/')[2]}\n"
@@ -315,21 +310,21 @@ class Upload:
             text_kept.extend(merged.kept)
             return merged.text
 
-        policies = {name: wish.on_conflict for name in wish.metadata}
-        policies.update({name: "ours" for name in COMPUTED}, size_categories="theirs")
+        policies = dict.fromkeys(wish.metadata, wish.on_conflict)
+        policies.update(dict.fromkeys(COMPUTED, "ours"), size_categories="theirs")
         draft = self._repo.draft_card(
             {**fields, **wish.metadata},
             body=body,
             revision=known.tree.commit,
             on_conflict=policies,
         )
-        written = _ordered([*record.sections, *(name for name, text in sections.items() if text)])
+        written = ordered([*record.sections, *(name for name, text in sections.items() if text)])
         final = dataclasses.replace(record, sections=tuple(written))
         files = {"README.md": draft.content, RECORD_PATH: final.encode()}
         return (*draft.kept, *text_kept), files, draft.trailer, draft.warnings
 
     def _changes(
-        self, prepared: _Prepared, known: Known, gone: Sequence[str], *, is_same: bool
+        self, prepared: Prepared, known: Known, gone: Sequence[str], *, is_same: bool
     ) -> Dict[str, RowChanges]:
         there = known.files(self._wish.config)
         found = {}
@@ -345,19 +340,19 @@ class Upload:
             found[name] = RowChanges(rows, 0, 0, rows)
         return found
 
-    def _compared(self, prepared: _Prepared, known: Known, name: str) -> RowChanges:
+    def _compared(self, prepared: Prepared, known: Known, name: str) -> RowChanges:
         split = prepared.splits[name]
         before = known.split(self._wish.config, name).rows
         if not self._wish.compares_rows or before + split.rows > _MOST_COMPARED:
             return RowChanges(before, split.rows)
         old = known.files(self._wish.config)[name]
-        new = self._paths(prepared, name)
+        new = prepared.paths(self._wish.config, name)
         # A file that is in both versions holds the same rows in both: neither has to be read.
         common = set(old.values()) & set(new.values())
         same = sum(shard.rows for shard in split.shards if shard.sha256 in common)
         older = [known.reader(path) for path, sha256 in old.items() if sha256 not in common]
         newer = [
-            ParquetReader(path, lambda path=path: prepared.files[path].open("rb"))  # type: ignore[misc]  # mypy cannot infer a default
+            ParquetReader(path, lambda path=path: pa.OSFile(str(prepared.files[path])))  # type: ignore[misc]  # mypy cannot infer a default
             for path, sha256 in new.items()
             if sha256 not in common
         ]
@@ -368,55 +363,22 @@ class Upload:
             same_rows=same,
         )
 
-    def _paths(self, prepared: _Prepared, name: str) -> Dict[str, str]:
-        shards = prepared.splits[name].shards
-        paths = [
-            shard_path(self._wish.config, name, index, len(shards)) for index in range(len(shards))
-        ]
-        return {path: prepared.digests[path] for path in paths}
-
     # -- after the commit ---------------------------------------------------------------------
 
-    def _verify(self, prepared: _Prepared, done: TransferReport, known: Known) -> None:
+    def _verify(self, prepared: Prepared, done: TransferReport, known: Known) -> None:
         """Read all rows back from the Hub, and take the commit back if they are not those that were sent."""
         remote = self._remote(str(done.commit))
         try:
             with Progress() as progress:
                 for name, split in prepared.splits.items():
-                    paths = self._paths(prepared, name)
-                    with progress.task(f"Reading back {name}", split.rows, "rows") as task:
+                    paths = prepared.paths(self._wish.config, name)
+                    with progress.task(f"Reading back {name}", split.rows) as task:
                         read_back(split, [(p, remote) for p in paths], task.advance)
         except IntegrityError:
-            self._take_back(prepared, str(done.commit), known.tree)
+            take_back(self._repo, str(done.commit), known.tree, self._wish.revision)
             raise
 
-    def _take_back(self, prepared: _Prepared, commit: str, before: RepoTree) -> None:
-        now = self._repo.tree(self._wish.revision)
-        if now.commit != commit:
-            _LOG.warning("Somebody committed on top of %s, so it is not taken back.", commit)
-            return
-        large = {p: f for p, f in before.files.items() if f.sha256 and p not in now.files}
-        small = {
-            path: self._repo.read(path, before.commit)
-            for path, file in before.files.items()
-            if not file.sha256
-            and (path not in now.files or now.files[path].git_sha1 != file.git_sha1)
-        }
-        changed = {
-            path: file
-            for path, file in before.files.items()
-            if file.sha256 and path in now.files and now.files[path].sha256 != file.sha256
-        }
-        self._repo.commit(
-            small,
-            message=f"Take back {commit[:12]}: its rows could not be read back",
-            copies={**large, **changed},
-            delete=[path for path in now.files if path not in before.files],
-            revision=self._wish.revision,
-            on=now,
-        )
-
-    def _planned(self, prepared: _Prepared) -> UploadReport:
+    def _planned(self, prepared: Prepared) -> UploadReport:
         return UploadReport(
             self._repo.repo_id,
             self._wish.config,
@@ -427,73 +389,3 @@ class Upload:
             tuple(prepared.files),
             is_dry_run=True,
         )
-
-
-def read_back(
-    split: WrittenSplit, files: "Sequence[tuple[str, RemoteFiles]]", advance: Callable[[int], None]
-) -> None:
-    """Read all rows of a split, and compare their count and content with what was written.
-
-    Raises:
-        RowCountError: There are more, or fewer.
-        IntegrityError: They are others.
-    """
-    content = ContentHash(split.schema)
-    for path, remote in files:
-        reader = ParquetReader(path, lambda path=path, remote=remote: remote.open(path))  # type: ignore[misc]  # mypy cannot infer a default
-        for batch in reader.batches():
-            content.update(fitted(batch, split.schema))
-            advance(batch.num_rows)
-        reader.close()
-    if content.rows != split.rows:
-        raise RowCountError(split.name, expected=split.rows, found=content.rows)
-    if content.hexdigest() != split.content:
-        raise IntegrityError(
-            f"Split {split.name!r} came back with other values than it was sent with.",
-            hint="Upload it again; what was published before is unchanged.",
-        )
-
-
-def _record(split: WrittenSplit, files: Mapping[str, str]) -> SplitRecord:
-    return SplitRecord(
-        split.rows, split.num_bytes, split.content, _columns(split), files, split.statistics
-    )
-
-
-def _columns(split: WrittenSplit) -> Dict[str, str]:
-    return {field.name: str(field.type) for field in split.schema}
-
-
-def _check_same_columns(splits: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse splits whose columns or types differ: the library loads all with the features of one."""
-    named = list(splits.items())
-    for name, columns in named[1:]:
-        first_name, first = named[0]
-        both = {**first, **columns}
-        differences = {
-            column: (first.get(column), columns.get(column))
-            for column in both
-            if first.get(column) != columns.get(column)
-        }
-        if differences:
-            raise SchemaMismatchError(f"split {name!r} and split {first_name!r}", differences)
-
-
-def _ordered(names: Sequence[str]) -> "list[str]":
-    return list(dict.fromkeys(names))
-
-
-def _type_name(feature: Any) -> str:
-    kind = type(feature).__name__
-    if kind == "Value":
-        return str(feature.dtype)
-    if kind == "ClassLabel":
-        return f"label of {len(feature.names)} classes"
-    inner = getattr(feature, "feature", None)
-    if inner is not None:
-        return f"list of {_type_name(inner)}"
-    if isinstance(feature, list):
-        return f"list of {_type_name(feature[0])}"
-    if isinstance(feature, dict):
-        return f"record of {', '.join(feature)}"
-    return kind.lower()

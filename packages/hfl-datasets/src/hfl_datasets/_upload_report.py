@@ -38,11 +38,11 @@ class UploadReport:
     version: Optional[str] = None
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     changes: Mapping[str, RowChanges] = dataclasses.field(default_factory=dict)
-    files: "tuple[str, ...]" = ()
+    files: tuple[str, ...] = ()
     bytes_sent: int = 0
     bytes_skipped: int = 0
-    removed: "tuple[str, ...]" = ()
-    kept: "tuple[str, ...]" = ()
-    warnings: "tuple[str, ...]" = ()
+    removed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     is_verified: bool = False
     is_dry_run: bool = False

@@ -8,7 +8,7 @@ from typing import Collection, Optional, Tuple
 
 from hfl_core.errors import ConflictError, ValidationError
 
-__all__ = ["next_version", "order_of"]
+__all__ = ["next_version", "order_of", "version_taken"]
 
 _SEMANTIC = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+][0-9A-Za-z.+-]+)?")
 _DAY = re.compile(r"(\d{4})[.-](\d{2})[.-](\d{2})(?:\.(\d+))?")
@@ -54,11 +54,16 @@ def next_version(wanted: str, existing: Collection[str], today: dt.date) -> str:
             hint="Use a semantic version (1.2.0), a day (2026.05.01), or major, minor, patch or date.",
         )
     if wanted in existing:
-        raise ConflictError(
-            f"There is a version {wanted!r} already, and versions stay where they are.",
-            hint="Pass another one, or 'patch' for the next one that is free.",
-        )
+        raise version_taken(wanted)
     return wanted
+
+
+def version_taken(name: str) -> ConflictError:
+    """Make the error for a version whose name is another one's."""
+    return ConflictError(
+        f"There is a version {name!r} already, and versions stay where they are.",
+        hint="Pass another one, or 'patch' for the next one that is free.",
+    )
 
 
 def order_of(name: str) -> Optional[Tuple[int, ...]]:
