@@ -88,9 +88,6 @@ def validate_dataset(
     ).report()
 
 
-validate = validate_dataset
-
-
 class _Split:
     """What was seen of a split."""
 
