@@ -28,10 +28,12 @@ class Block:
     Attributes:
         data: The bytes.
         line: The number of its first line in the file, from 1.
+        is_last: Whether the text ends here without an end of a record.
     """
 
     data: bytes
     line: int
+    is_last: bool = False
 
 
 class UnendingRecordError(Exception):
@@ -72,7 +74,7 @@ def blocks(stream: IO[bytes], *, quoted: bool, size: int = BLOCK) -> Iterator[Bl
         line += data.count(b"\n", 0, cut)
         pending = data[cut:]
     if pending:
-        yield Block(pending, line)
+        yield Block(pending, line, is_last=True)
 
 
 def _end_of_records(data: bytes) -> int:

@@ -56,7 +56,7 @@ def find_duplicates(split: str, hashes: RowHashes, found: Collector) -> None:
             place=hashes.place(pair[1]),
             count=count,
         )
-    more, near = duplicates(hashes.alike)
+    more, near = duplicates(hashes.alike) if found.is_on("near-duplicate-rows") else (0, None)
     if near is not None and more > count:
         found.add(
             "near-duplicate-rows",
@@ -94,7 +94,9 @@ def _find_overlap(
             count=count,
             severity=None if count > _LEAK * smaller else "warning",
         )
-    more, near = overlap(left.alike, right.alike)
+    more, near = (
+        overlap(left.alike, right.alike) if found.is_on("near-split-overlap") else (0, None)
+    )
     if near is not None and more > count:
         found.add(
             "near-split-overlap",
