@@ -51,7 +51,7 @@ CONTENDERS = {
     ),
 }
 _WORDS = np.array(
-    "the of and to in is you that it he was for on are as with his they at be".split()
+    ["the", "of", "and", "to", "in", "is", "you", "that", "it", "he", "was", "for", "on", "are", "as", "with", "his", "they", "at", "be"]
 )
 
 
