@@ -13,6 +13,10 @@ from hfl_datasets._validate._rules import RULES
 __all__ = ["Collector", "Finding", "ValidationReport"]
 
 _EXAMPLES = 3
+# Of these, a split and column may have several that are about different things.
+_DISTINCT = frozenset(
+    ("expectation", "group-overlap", "time-overlap", "label-balance", "split-overlap")
+)
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -175,7 +179,7 @@ class Collector:
             return
         shown = () if example is None else (_shown(example),)
         file = place.file if place is not None else None
-        key = (rule, split, file, column, level, message if rule == "expectation" else None)
+        key = (rule, split, file, column, level, message if rule in _DISTINCT else None)
         known = self._found.get(key)
         if known is not None:
             examples = tuple(dict.fromkeys((*known.examples, *shown)))[:_EXAMPLES]
