@@ -6,19 +6,26 @@ import sys
 import hfl_datasets
 
 PUBLIC = {
+    "ColumnDrift",
+    "DatasetDiff",
+    "DatasetManager",
+    "DatasetStream",
     "DatasetValidationError",
+    "DatasetVersion",
     "Expectation",
     "Finding",
+    "RowChanges",
     "RowCountError",
     "SchemaMismatchError",
     "Source",
     "SourceNotFoundError",
+    "SplitDiff",
     "SplitNotFoundError",
     "SplitSource",
     "UnreadableDataError",
     "UnsupportedSourceError",
+    "UploadReport",
     "ValidationReport",
-    "__version__",
     "check_splits",
     "create_splits",
     "load_expectations",
@@ -26,6 +33,7 @@ PUBLIC = {
     "open_source",
     "rename_splits",
     "validate_dataset",
+    "__version__",
 }
 
 
