@@ -41,7 +41,7 @@ class DatasetManager(Describing, Reading):
 
         Args:
             source: As for `upload`.
-            options: As for the function `validate`: ``expectations``, ``refuse``, ``ignore``, ``severity`` and how
+            options: As for the function `validate_dataset`: ``expectations``, ``refuse``, ``ignore``, ``severity`` and how
                 files are read.
 
         Returns:
@@ -51,9 +51,9 @@ class DatasetManager(Describing, Reading):
             >>> DatasetManager("ann/flowers").validate([{"petal": 1.4}, {"petal": 4.7}]).ok
             True
         """
-        from hfl_datasets._validate._check import validate
+        from hfl_datasets._validate._check import validate_dataset
 
-        return validate(source, **options)
+        return validate_dataset(source, **options)
 
     def upload(  # noqa: PLR0913  # each has a default that most keep
         self,
@@ -134,7 +134,7 @@ class DatasetManager(Describing, Reading):
         from hfl_datasets._sources._open import open_source
         from hfl_datasets._upload import Upload
         from hfl_datasets._upload_wish import Wish
-        from hfl_datasets._validate._check import validate as look
+        from hfl_datasets._validate._check import validate_dataset
 
         if compare not in ("rows", "counts"):
             raise ConfigError(f"compare is 'rows' or 'counts', not {compare!r}.")
@@ -159,7 +159,7 @@ class DatasetManager(Describing, Reading):
         opened = open_source(source)
         if validate:
             # It has read every row by then, so the schema that it found is not looked for again.
-            found = look(opened, expectations=expectations, refuse=refuse)
+            found = validate_dataset(opened, expectations=expectations, refuse=refuse)
             if not found.ok:
                 raise DatasetValidationError(found.source, [_sentence(f) for f in found.errors])
         return Upload(self._repo, self._remote, wish).carry_out(opened)

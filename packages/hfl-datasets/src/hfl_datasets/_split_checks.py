@@ -118,7 +118,7 @@ def _check_balance(shares: Dict[str, Dict[Any, float]], column: str, found: Coll
     for name, here in shares.items():
         for value in dict.fromkeys([*shares[first], *here]) if here and name != first else ():
             one, other = shares[first].get(value, 0.0), here.get(value, 0.0)
-            if abs(one - other) > max(_OFF, 0.5 * max(one, other)):
+            if abs(one - other) > max(_OFF, 0.5 * min(one, other)):
                 found.add(
                     "label-balance",
                     f"{value!r} is {one:.0%} of split {first!r} and {other:.0%} of split {name!r}.",

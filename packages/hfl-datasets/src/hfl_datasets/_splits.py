@@ -309,7 +309,10 @@ class _View:
     def size(self) -> Optional[int]:
         return None
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
+    def schema(
+        self,
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
+    ) -> pa.Schema:
         return self._split.schema
 
     def read(

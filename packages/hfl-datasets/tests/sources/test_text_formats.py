@@ -17,7 +17,7 @@ from hfl_datasets import (
 from hfl_datasets._sources._blocks import blocks
 
 
-def split_of(path: Path, text: "str | bytes", **options):
+def split_of(path: Path, text: str | bytes, **options):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return open_source(path, **options).splits["train"]
 

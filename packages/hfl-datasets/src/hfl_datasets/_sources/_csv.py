@@ -6,7 +6,7 @@ import csv as plain_csv
 import io
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -209,8 +209,7 @@ class CsvFile:
         if not block.data.strip():
             return _Parsed(block, None, ())
         data, problem = mended(block, self.name)
-        if problem is not None:
-            problems.append(problem)
+        problems.extend([] if problem is None else [problem])
         table: Optional[pa.Table] = None
         try:
             table = attempt(data, known)
@@ -229,6 +228,7 @@ class CsvFile:
                         "Look for a quotation mark that is not closed or a separator that is not doubled.",
                     )
                 )
+        table = _hex_is_text(table, data, lambda kinds: attempt(data, {**known, **kinds}))
         problems.extend(self._ragged(block, wrong))
         if block.data.count(b'"') % 2:
             problems.extend(self._unclosed(block))
@@ -298,6 +298,24 @@ class CsvFile:
             return Place(self.name, "row", first_row + row + 1)
 
         return locate
+
+
+def _hex_is_text(
+    table: Optional[pa.Table],
+    data: bytes,
+    read_as: Callable[[Dict[str, pa.DataType]], pa.Table],
+) -> Optional[pa.Table]:
+    """Keep 0xff what it is: Arrow reads it as a number, and one of 64 bits as a negative one."""
+    if table is None or (b"0x" not in data and b"0X" not in data):
+        return table
+    at = [index for index, kind in enumerate(table.schema.types) if pa.types.is_integer(kind)]
+    texts = read_as({table.schema.names[index]: pa.string() for index in at})
+    found = {
+        table.schema.names[index]: pa.string()
+        for index in at
+        if pc.any(pc.match_substring_regex(texts.column(index), r"^\s*[+-]?0[xX]")).as_py()
+    }
+    return read_as(found) if found else table
 
 
 def _start_of(data: bytes, record: bytes, position: int) -> int:

@@ -38,7 +38,10 @@ class TableFile:
         """Return its bytes in memory."""
         return int(self.table.nbytes)
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
+    def schema(
+        self,
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
+    ) -> pa.Schema:
         """Return the table's schema."""
         return self.table.schema
 

@@ -34,7 +34,7 @@ def open_source(
     source: Any,
     *,
     split: str = "train",
-    format: Optional[str] = None,  # the word that people look for
+    format: Optional[str] = None,  # noqa: A002  # the word that people look for
     delimiter: Optional[str] = None,
     encoding: Optional[str] = None,
 ) -> Source:
@@ -114,7 +114,9 @@ def _from_path(given: str, split: str, options: _Options) -> Source:
         return Source(given, inner.splits)
     items = expand(given)
     root = Path(given) if Path(given).is_dir() else None
-    named = {item.name: split_of(item, root) or split for item in items}
+    # One file is what it is asked to be, whatever it is called: `load_dataset` does the same with data_files.
+    is_one = len(items) == 1 and items[0].member is None and root is None
+    named = {item.name: (None if is_one else split_of(item, root)) or split for item in items}
     order = {"train": 0, "validation": 1, "test": 2}
     groups: Dict[str, List[SourcePath]] = {
         name: []

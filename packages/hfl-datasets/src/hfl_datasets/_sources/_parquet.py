@@ -49,10 +49,10 @@ class ParquetFile:
 
     def read(
         self,
-        schema: Optional[pa.Schema] = None,
-        report: Optional[Report] = None,  # the interface's
+        schema: Optional[pa.Schema] = None,  # noqa: ARG002  # it has its own
+        report: Optional[Report] = None,
     ) -> Iterator[Located]:
-        """Yield its rows; see `SourceFile.read`. Columns that a schema leaves out are not read."""
+        """Yield its rows; see `SourceFile.read`."""
         from pyarrow import parquet
 
         with local_file(self.path) as path:

@@ -79,9 +79,8 @@ def expand(given: str) -> List[SourcePath]:
             raise SourceNotFoundError(given, "The archive holds no file of a known format.")
         return found
     if glob.has_magic(given):
-        matched = [
-            Path(name) for name in sorted(glob.glob(given, recursive=True))
-        ]  # a pattern may begin at the root
+        names = glob.glob(given, recursive=True)  # noqa: PTH207  # a pattern may begin at the root
+        matched = [Path(name) for name in sorted(names)]
         found = [
             item
             for inner in matched

@@ -36,7 +36,10 @@ class TextFile:
         """Return its bytes on disk."""
         return self.path.size()
 
-    def schema(self, report: Optional[Report] = None) -> pa.Schema:  # the interface's
+    def schema(
+        self,
+        report: Optional[Report] = None,  # noqa: ARG002  # the interface's
+    ) -> pa.Schema:
         """Return the schema of every text."""
         return _SCHEMA
 

@@ -88,9 +88,6 @@ def validate_dataset(
     ).report()
 
 
-validate = validate_dataset
-
-
 class _Split:
     """What was seen of a split."""
 
@@ -148,12 +145,15 @@ class _Validation:
     def _look_at(self, split: SplitSource) -> _Split:
         seen = _Split(split)
         schemas: List[pa.Schema] = []
+        compared: List[pa.Schema] = []
         for file in split.files:
             before = seen.rows
             self._look_at_file(file, split, seen)
             schema = file.schema(lambda _: None)
             schemas.append(schema)
-            if seen.rows == before and len(split.files) > 1:
+            has_rows = seen.rows > before
+            compared.append(schema if has_rows else pa.schema([]))
+            if not has_rows and len(split.files) > 1:
                 self._found.add(
                     "no-rows",
                     "The file has no row.",
@@ -162,7 +162,7 @@ class _Validation:
                     place=_place(file),
                     severity="warning",
                 )
-        compare_files(split, schemas, self._found)
+        compare_files(split, compared, self._found)
         texts = all(file.format in ("csv", "tsv") for file in split.files)
         merged, clashes = merge_schemas(schemas, to_text=texts)
         if merged is not None:

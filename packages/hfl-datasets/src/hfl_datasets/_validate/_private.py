@@ -66,12 +66,30 @@ def _flat(column: pa.Array) -> Tuple[pa.Array, pa.Array | None]:
 
 def _secret(value: str) -> str | None:
     masked = redact(value)
-    if masked == value:  # home folders are masked, too, but without the mark
-        return None
     at = masked.find(_MASK)
-    if at < 0 or (_MASK in value and value.count(_MASK) >= masked.count(_MASK)):
-        return None
-    return masked[max(0, at - 24) : at + len(_MASK)].strip()
+    start = 0
+    while at >= 0:
+        after = masked[at + len(_MASK) :].partition(_MASK)[0]
+        head = masked[start:at]
+        begin = value.find(head) + len(head) if head else 0
+        end = value.find(after[:16], begin) if after else len(value)
+        taken = value[begin : end if end >= begin else len(value)]
+        if _is_secret(taken):
+            return masked[max(0, at - 24) : at + len(_MASK)].strip()
+        value, masked, start = value[begin + len(taken) :], masked[at + len(_MASK) :], 0
+        at = masked.find(_MASK)
+    return None
+
+
+def _is_secret(taken: str) -> bool:
+    """Tell what was masked from a word of prose: "password: see the manual" is none, and neither are asterisks."""
+    if "PRIVATE KEY" in taken or taken.endswith("@"):
+        return True
+    inner = taken.strip("\"'\\ ")
+    has_digit = any(mark.isdigit() for mark in inner)
+    return (
+        len(inner) >= 8 and has_digit and any(mark.isalpha() for mark in inner) and " " not in inner
+    )
 
 
 def _address(value: str) -> str | None:
