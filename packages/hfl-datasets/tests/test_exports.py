@@ -26,7 +26,6 @@ PUBLIC = {
     "UnsupportedSourceError",
     "UploadReport",
     "ValidationReport",
-    "__version__",
     "check_splits",
     "create_splits",
     "load_expectations",
@@ -34,6 +33,7 @@ PUBLIC = {
     "open_source",
     "rename_splits",
     "validate_dataset",
+    "__version__",
 }
 
 

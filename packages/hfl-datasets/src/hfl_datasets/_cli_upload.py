@@ -48,6 +48,7 @@ _LABELS = {
     "--refuse", metavar="RULE", multiple=True, help="A rule that keeps data back; repeatable."
 )
 @click.option("--no-validate", is_flag=True, help="Do not look at the rows first.")
+@click.option("--no-example", is_flag=True, help="Do not try the example of the card.")
 @click.option("--no-verify", is_flag=True, help="Do not read the rows back.")
 @click.option(
     "--private/--public",
@@ -92,6 +93,7 @@ def upload(
         refuse=given["refuse"],
         validate=not given["no_validate"],
         verify=not given["no_verify"],
+        example=not given["no_example"],
         private=given["private"],
         dry_run=given["dry_run"],
     )

@@ -42,7 +42,9 @@ class Known:
 
     def files(self, config: str) -> Dict[str, Dict[str, Optional[str]]]:
         """Return split to (path to sha256) of a configuration."""
-        return splits_in(self.tree.files, self.digests, config)
+        found = splits_in(self.tree.files, self.digests, config)
+        order = [name for name in self.record.config(config).splits if name in found]
+        return {name: found[name] for name in dict.fromkeys([*order, *found])}
 
     @property
     def configs(self) -> tuple[str, ...]:

@@ -48,7 +48,8 @@ class Numbers:
             return
         mean = float(values.mean())
         apart = values - mean
-        squares = float(np.dot(apart, apart))
+        # No np.dot: its threads would wait for each other where others compute, too.
+        squares = float(np.square(apart).sum())
         # Chan's formula for two parts: https://en.wikipedia.org/wiki/Algorithms_for_calculating_variance
         delta, total = mean - self._mean, self._count + count
         self._mean += delta * count / total

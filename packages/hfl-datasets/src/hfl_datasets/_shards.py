@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterator, List, Optional
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ MAX_SHARD_BYTES = 500_000_000
 # One row group is read to show the first row, and held to write it: small starts fast and costs little.
 _ROW_GROUP_BYTES = 32 << 20
 _PIECE = 4 << 20
+_AHEAD = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +142,7 @@ class _Observer:
         self._content = ContentHash(schema)
         self._statistics = SplitStatistics(schema, labels)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hfl-statistics")
-        self._last: Optional[Future[None]] = None
+        self._under_way: Deque[Future[None]] = deque()
 
     def __enter__(self) -> _Observer:
         return self
@@ -149,18 +151,18 @@ class _Observer:
         self._thread.shutdown(wait=True)
 
     def see(self, batch: pa.RecordBatch) -> None:
-        # One batch ahead and no more, or rows would pile up where counting is slower than writing.
-        if self._last is not None:
-            self._last.result()
-        self._last = self._thread.submit(self._add, batch)
+        # A few batches ahead and no more, or rows would pile up where counting is slower than writing.
+        while len(self._under_way) >= _AHEAD:
+            self._under_way.popleft().result()
+        self._under_way.append(self._thread.submit(self._add, batch))
 
     def _add(self, batch: pa.RecordBatch) -> None:
         self._content.update(batch)
         self._statistics.update(batch)
 
     def result(self) -> tuple[str, Dict[str, Dict[str, Any]]]:
-        if self._last is not None:
-            self._last.result()
+        while self._under_way:
+            self._under_way.popleft().result()
         return self._content.hexdigest(), self._statistics.figures()
 
 

@@ -145,7 +145,7 @@ def _diff_split(name: str, old: SplitRecord, new: SplitRecord) -> SplitDiff:
         is_same = False
     elif old.content and new.content:
         is_same = old.content == new.content
-    elif dict(old.files) == dict(new.files) and all(old.files.values()):
+    elif old.files and dict(old.files) == dict(new.files) and all(old.files.values()):
         is_same = True
     return SplitDiff(name, old.rows, new.rows, added, removed, retyped, tuple(drift), is_same)
 

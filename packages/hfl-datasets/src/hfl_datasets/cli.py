@@ -17,7 +17,7 @@ def dataset() -> None:
     """Publish, version, validate, describe and fetch datasets on a Hub."""
 
 
-for _command in (*_UPLOAD, *_LOOK, *_VALIDATE):
+for _command in (*_UPLOAD, *_VALIDATE, *_LOOK):
     dataset.add_command(_command)
 
 main = main_for(dataset)

@@ -180,7 +180,7 @@ def test_from_the_hub_a_stream_goes_on_at_the_same_commit(dataset, publish) -> N
 def test_a_split_that_is_not_there_is_named(dataset, publish) -> None:
     texts = dataset()
     publish(texts, {"train": TABLE, "test": TABLE})
-    with pytest.raises(SplitNotFoundError, match="test, train"):
+    with pytest.raises(SplitNotFoundError, match="train, test"):
         texts.load("dev", streaming=True)
     with pytest.raises(SplitNotFoundError, match="'other'"):
         texts.load(config="other")
