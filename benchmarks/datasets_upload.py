@@ -51,7 +51,7 @@ CONTENDERS = {
     "Dataset: converted and sent": (_LOAD, f"DatasetManager(repo).upload(loaded, {_BARE})"),
 }
 _WORDS = np.array(
-    "the of and to in is you that it he was for on are as with his they at be".split()
+    "the of and to in is you that it he was for on are as with his they at be".split()  # noqa: SIM905  # a text is easier to read
 )
 _SAVE = (
     "import datasets, sys; datasets.disable_progress_bars(); path, saved, cache = sys.argv[1:]; "

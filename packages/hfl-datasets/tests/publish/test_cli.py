@@ -70,12 +70,12 @@ def test_the_card_is_shown_and_changed(cli, flowers) -> None:
     assert json.loads(out)["changed"] == ["language"], err
     code, out, _ = cli("card", flowers, "--format", "json")
     assert json.loads(out)["metadata"]["language"] == ["en"]
-    code, out, _ = cli("card", flowers, "--unset", "language", "--format", "json")
+    _, out, _ = cli("card", flowers, "--unset", "language", "--format", "json")
     assert json.loads(out)["changed"] == ["language"]
 
 
 def test_a_dry_run_sends_nothing(cli, flowers) -> None:
-    code, out, err = cli("upload", "train.csv", flowers, "--dry-run", "--no-example")
+    code, _, err = cli("upload", "train.csv", flowers, "--dry-run", "--no-example")
     assert code == 0
     assert "Nothing was sent" in err
     assert cli("versions", flowers)[0] == 4
