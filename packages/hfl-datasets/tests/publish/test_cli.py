@@ -68,7 +68,7 @@ def test_the_card_is_shown_and_changed(cli, flowers) -> None:
     assert "## Statistics" in out
     code, out, err = cli("card", flowers, "--set", "language=[en]", "--format", "json")
     assert json.loads(out)["changed"] == ["language"], err
-    code, out, _ = cli("card", flowers, "--format", "json")
+    _, out, _ = cli("card", flowers, "--format", "json")
     assert json.loads(out)["metadata"]["language"] == ["en"]
     _, out, _ = cli("card", flowers, "--unset", "language", "--format", "json")
     assert json.loads(out)["changed"] == ["language"]
