@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from hfl_datasets.cli import dataset
 
 
-def run(*arguments: "str | Path") -> Result:
+def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(dataset, ["validate", *map(str, arguments)])
 
 
