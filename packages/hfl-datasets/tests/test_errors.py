@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 from hfl_core import check_errors
-from hfl_core.errors import IntegrityError, NotFoundError, ValidationError
+from hfl_core.errors import ConfigError, IntegrityError, NotFoundError, ValidationError
 from hfl_datasets import errors
 from hfl_datasets.errors import (
     DatasetValidationError,
     RowCountError,
     SchemaMismatchError,
+    SourceNotFoundError,
     SplitNotFoundError,
+    UnreadableDataError,
+    UnsupportedSourceError,
 )
 
 EXAMPLES = [
     (DatasetValidationError("a.csv", ["it is empty"]), (ValidationError, ValueError), 1),
     (SchemaMismatchError("a and b", {"x": ("int64", None)}), (ValidationError, ValueError), 1),
     (SplitNotFoundError("dev"), (NotFoundError, LookupError), 4),
+    (SourceNotFoundError("a/*.csv", "No file matches."), (NotFoundError, FileNotFoundError), 4),
+    (UnreadableDataError("a.csv", "it is cut", hint="Mend it."), (IntegrityError, ValueError), 5),
+    (UnsupportedSourceError("a.docx", "Pass a CSV."), (ConfigError, TypeError), 2),
     (RowCountError("train", expected=2, found=1), (IntegrityError,), 5),
 ]
 

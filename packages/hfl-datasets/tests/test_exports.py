@@ -6,10 +6,33 @@ import sys
 import hfl_datasets
 
 PUBLIC = {
+    "ColumnDrift",
+    "DatasetDiff",
+    "DatasetManager",
+    "DatasetStream",
     "DatasetValidationError",
+    "DatasetVersion",
+    "Expectation",
+    "Finding",
+    "RowChanges",
     "RowCountError",
     "SchemaMismatchError",
+    "Source",
+    "SourceNotFoundError",
+    "SplitDiff",
     "SplitNotFoundError",
+    "SplitSource",
+    "UnreadableDataError",
+    "UnsupportedSourceError",
+    "UploadReport",
+    "ValidationReport",
+    "check_splits",
+    "create_splits",
+    "load_expectations",
+    "open_configs",
+    "open_source",
+    "rename_splits",
+    "validate_dataset",
     "__version__",
 }
 

@@ -245,3 +245,27 @@ def test_cards_of_datasets_work_too(manager, ann) -> None:
     repo = manager(ann.new_repo(kind="dataset"), repo_type="dataset")
     assert repo.update_card({"license": "mit", "tags": ["x"]}).changed == ("license", "tags")
     assert repo.card().metadata["tags"] == ["x"]
+
+
+def test_a_draft_is_merged_like_an_update_and_nothing_is_committed(repo, ann) -> None:
+    ann.commit(repo.repo_id, {"README.md": HUMAN})
+    before = repo.tree().commit
+    draft = repo.draft_card({"tags": ["seen", "new"]}, body=lambda text: f"{text}\nMore.\n")
+    assert draft.content == HUMAN.replace(b'  - "seen"\n', b'  - "seen"\n  - new\n') + b"\nMore.\n"
+    assert (draft.changed, draft.commit, repo.tree().commit) == (("tags",), before, before)
+    repo.commit({"README.md": draft.content}, message=f"Draft\n\n{draft.trailer}")
+    # What was said in the draft is what the next merge starts from.
+    assert repo.update_card({"tags": ["new"]}).changed == ("tags",)
+    assert repo.card().metadata["tags"] == ["new"]
+
+
+def test_each_field_of_a_draft_may_have_a_policy_of_its_own(repo, ann) -> None:
+    ann.commit(repo.repo_id, {"README.md": HUMAN})
+    wanted = {"license": "apache-2.0", "our-field": "said"}
+    with pytest.raises(CardConflictError):
+        repo.draft_card(wanted, on_conflict={"license": "theirs"})
+    draft = repo.draft_card(wanted, on_conflict={"license": "theirs", "our-field": "ours"})
+    assert (draft.changed, draft.kept) == (("our-field",), ("license",))
+    assert b"license: mit   # do not touch" in draft.content
+    assert "our-field" not in draft.trailer
+    assert repo.draft_card(wanted, on_conflict="ours").changed == ("license", "our-field")

@@ -6,23 +6,31 @@
     ├── ValidationError              (ValueError)
     │   ├── DatasetValidationError   the data is not fit to be published
     │   └── SchemaMismatchError      columns or types differ where they must not
+    ├── ConfigError                  (ValueError)
+    │   └── UnsupportedSourceError   (TypeError)    nothing that a dataset can be made from
     ├── NotFoundError
+    │   ├── SourceNotFoundError      (FileNotFoundError)  no file of that name, or none with data
     │   └── SplitNotFoundError       (LookupError)  no split of that name
     └── IntegrityError
-        └── RowCountError            rows were lost or doubled on the way
+        ├── RowCountError            rows were lost or doubled on the way
+        └── UnreadableDataError      (ValueError)   a file cannot be read, from some place on
 """
 
 from __future__ import annotations
 
+import errno
 from typing import Mapping, Sequence
 
-from hfl_core.errors import IntegrityError, NotFoundError, ValidationError
+from hfl_core.errors import ConfigError, IntegrityError, NotFoundError, ValidationError
 
 __all__ = [
     "DatasetValidationError",
     "RowCountError",
     "SchemaMismatchError",
+    "SourceNotFoundError",
     "SplitNotFoundError",
+    "UnreadableDataError",
+    "UnsupportedSourceError",
 ]
 
 
@@ -135,3 +143,75 @@ class RowCountError(IntegrityError):
         self.split = split
         self.expected = expected
         self.found = found
+
+
+class SourceNotFoundError(NotFoundError, FileNotFoundError):
+    """What was given names no file, or no file that a dataset can be made from.
+
+    Args:
+        source: What was given.
+        reason: What is there instead, as a sentence.
+
+    Attributes:
+        source: As given.
+
+    Example:
+        >>> print(SourceNotFoundError("data/*.csv", "No file matches.").message)
+        There is no data in 'data/*.csv'. No file matches.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(
+            f"There is no data in {source!r}. {reason}",
+            hint="Pass a file, a folder or a pattern that exists.",
+        )
+        self.source = source
+        self.errno = errno.ENOENT
+        self.filename = source
+
+
+class UnsupportedSourceError(ConfigError, TypeError):
+    """A dataset cannot be made from what was given.
+
+    Args:
+        source: What was given, as a person would name it.
+        supported: What can be given.
+
+    Attributes:
+        source: As given.
+
+    Example:
+        >>> print(UnsupportedSourceError("notes.docx", "Files: csv, parquet.").message)
+        A dataset cannot be made from notes.docx.
+    """
+
+    def __init__(self, source: str, supported: str) -> None:
+        super().__init__(f"A dataset cannot be made from {source}.", hint=supported)
+        self.source = source
+
+
+class UnreadableDataError(IntegrityError, ValueError):
+    """A file cannot be read, from some place on.
+
+    Args:
+        place: Where: ``"train.csv, line 17"``.
+        reason: What is wrong, as a sentence.
+        hint: What to do about it.
+        column: The column, where there is one.
+
+    Attributes:
+        place: As given.
+        reason: As given.
+        column: As given.
+
+    Example:
+        >>> error = UnreadableDataError("a.csv, line 3", "The line has 3 fields.", hint="Mend it.")
+        >>> print(error.message)
+        a.csv, line 3: The line has 3 fields.
+    """
+
+    def __init__(self, place: str, reason: str, *, hint: str, column: str | None = None) -> None:
+        super().__init__(f"{place}: {reason[:1].upper()}{reason[1:]}", hint=hint)
+        self.place = place
+        self.reason = reason
+        self.column = column

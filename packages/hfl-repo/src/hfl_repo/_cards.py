@@ -18,7 +18,7 @@ from hfl_repo._info import ARCHIVE_KEY
 from hfl_repo._target import Target
 from hfl_repo.errors import CardConflictError, HeadMovedError, InvalidCardError, RepoArchivedError
 
-__all__ = ["Card", "CardUpdate"]
+__all__ = ["Card", "CardDraft", "CardUpdate"]
 
 _PATH = "README.md"
 
@@ -57,6 +57,28 @@ class CardUpdate:
     kept: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     pull_request: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CardDraft:
+    """A card as it is to be, for whoever commits it together with other files.
+
+    Attributes:
+        content: The whole file.
+        changed: The fields that differ from the card at `commit`.
+        kept: The fields that stay as somebody left them there, against what was asked for.
+        warnings: What the Hub does not like about the card, and takes.
+        trailer: A line for the commit's message: what this library has said in the card. The next
+            merge starts from it.
+        commit: The commit that the draft was made from.
+    """
+
+    content: bytes
+    changed: tuple[str, ...]
+    kept: tuple[str, ...]
+    warnings: tuple[str, ...]
+    trailer: str
+    commit: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +189,71 @@ class Cards(RepoBase):
         return self._rewrite_card(
             branch, change, message=message or "Update the card", create_pr=create_pr
         )
+
+    def draft_card(
+        self,
+        metadata: Mapping[str, Any],
+        *,
+        body: Callable[[str], str] | None = None,
+        revision: str | None = None,
+        on_conflict: CardOnConflict | Mapping[str, CardOnConflict] = "error",
+    ) -> CardDraft:
+        """Merge a change into the card as `update_card` does, and commit nothing.
+
+        For programs that commit the card together with what it describes, with `commit`.
+
+        Args:
+            metadata: As for `update_card`.
+            body: Makes the text for people out of the one that is there (empty in a new card).
+            revision: A branch, a tag or a commit; the default branch if None.
+            on_conflict: As for `update_card`, or field to policy; ``"error"`` for other fields. A
+                field that is ``"ours"`` in such a mapping is what it is said to be, whatever
+                anybody else says, and is not remembered.
+
+        Returns:
+            The card as it is to be.
+
+        Raises:
+            ValidationError: A licence, a tag or a value makes no sense.
+            CardConflictError: Both sides changed a field.
+            InvalidCardError: The card cannot be read, or the Hub would not take the new one.
+
+        Example:
+            >>> draft = RepoManager("ann/digits").draft_card({"tags": ["digits"]})
+            >>> draft.changed
+            ('tags',)
+        """
+        wanted = checked_fields(metadata)
+        head = self._head(revision)
+        content = read_file(self._hub, self._target.at(head, _PATH))
+        said = {} if content is None else remembered(self._hub, self._target.at(head))
+        card = self._parsed(content or b"")
+        policies: Mapping[str, CardOnConflict] = {}
+        if not isinstance(on_conflict, str):
+            policies = on_conflict
+        lasting = {field: wanted[field] for field in wanted if policies.get(field) != "ours"}
+        said = {field: value for field, value in said.items() if policies.get(field) != "ours"}
+        merged = merge(said, card.data, wanted)
+        by_policy: dict[CardOnConflict, list[str]] = {"error": [], "ours": [], "theirs": []}
+        for field in merged.conflicts:
+            default: CardOnConflict = on_conflict if isinstance(on_conflict, str) else "error"
+            by_policy[policies.get(field, default)].append(field)
+        if by_policy["error"]:
+            raise CardConflictError(self.repo_id, fields=tuple(by_policy["error"]))
+        ours = dataclasses.replace(merged, conflicts=tuple(by_policy["ours"]))
+        fields, kept = self._settled(ours, wanted, "ours")
+        if body is not None:
+            card = dataclasses.replace(card, body=body(card.body))
+        try:
+            new = edited(card, fields).encode()
+        except UnreadableCardError as error:
+            raise InvalidCardError(self.repo_id, problems=[str(error)]) from error
+        problems = check_on_hub(self._hub, new.decode("utf-8"), self.repo_type)
+        if problems.errors:
+            raise InvalidCardError(self.repo_id, problems=problems.errors)
+        kept = (*kept, *by_policy["theirs"])
+        line = trailer({**said, **lasting})
+        return CardDraft(new, tuple(fields), kept, problems.warnings, line, head)
 
     def _rewrite_card(
         self,

@@ -106,8 +106,8 @@ if TYPE_CHECKING:
     from hfl_core import RetryPolicy as RetryPolicy
     from hfl_core import Settings as Settings
     from hfl_core import Span as Span
-    from hfl_core import Timer as Timer
     from hfl_core import TimeSummary as TimeSummary
+    from hfl_core import Timer as Timer
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
     from hfl_core import get_logger as get_logger
@@ -115,10 +115,33 @@ if TYPE_CHECKING:
     from hfl_core import log_context as log_context
     from hfl_core import redact as redact
     from hfl_core import set_log_context as set_log_context
+    from hfl_datasets import ColumnDrift as ColumnDrift
+    from hfl_datasets import DatasetDiff as DatasetDiff
+    from hfl_datasets import DatasetManager as DatasetManager
+    from hfl_datasets import DatasetStream as DatasetStream
     from hfl_datasets import DatasetValidationError as DatasetValidationError
+    from hfl_datasets import DatasetVersion as DatasetVersion
+    from hfl_datasets import Expectation as Expectation
+    from hfl_datasets import Finding as Finding
+    from hfl_datasets import RowChanges as RowChanges
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
+    from hfl_datasets import Source as Source
+    from hfl_datasets import SourceNotFoundError as SourceNotFoundError
+    from hfl_datasets import SplitDiff as SplitDiff
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
+    from hfl_datasets import SplitSource as SplitSource
+    from hfl_datasets import UnreadableDataError as UnreadableDataError
+    from hfl_datasets import UnsupportedSourceError as UnsupportedSourceError
+    from hfl_datasets import UploadReport as UploadReport
+    from hfl_datasets import ValidationReport as ValidationReport
+    from hfl_datasets import check_splits as check_splits
+    from hfl_datasets import create_splits as create_splits
+    from hfl_datasets import load_expectations as load_expectations
+    from hfl_datasets import open_configs as open_configs
+    from hfl_datasets import open_source as open_source
+    from hfl_datasets import rename_splits as rename_splits
+    from hfl_datasets import validate_dataset as validate_dataset
     from hfl_integrations import AcceleratedCheckpoints as AcceleratedCheckpoints
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations import FabricCheckpoints as FabricCheckpoints
@@ -163,6 +186,7 @@ if TYPE_CHECKING:
     from hfl_registry import UnportableCodeError as UnportableCodeError
     from hfl_repo import Card as Card
     from hfl_repo import CardConflictError as CardConflictError
+    from hfl_repo import CardDraft as CardDraft
     from hfl_repo import CardUpdate as CardUpdate
     from hfl_repo import Change as Change
     from hfl_repo import Commit as Commit
@@ -212,6 +236,7 @@ _EXPORTS = {
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
     "CardConflictError": "hfl_repo",
+    "CardDraft": "hfl_repo",
     "CardUpdate": "hfl_repo",
     "Change": "hfl_repo",
     "Checkpoint": "hfl_checkpoint",
@@ -221,6 +246,7 @@ _EXPORTS = {
     "CheckpointManager": "hfl_checkpoint",
     "CheckpointNotFoundError": "hfl_checkpoint",
     "CleanupPlan": "hfl_checkpoint",
+    "ColumnDrift": "hfl_datasets",
     "Commit": "hfl_repo",
     "CompetingCheckpointsError": "hfl_integrations",
     "ConfigError": "hfl_core",
@@ -229,7 +255,11 @@ _EXPORTS = {
     "CpuInfo": "hfl_metadata",
     "Credential": "hfl_auth",
     "DataSource": "hfl_metadata",
+    "DatasetDiff": "hfl_datasets",
+    "DatasetManager": "hfl_datasets",
+    "DatasetStream": "hfl_datasets",
     "DatasetValidationError": "hfl_datasets",
+    "DatasetVersion": "hfl_datasets",
     "Decision": "hfl_checkpoint",
     "DeviceCode": "hfl_auth",
     "DiskSpaceError": "hfl_core",
@@ -239,9 +269,11 @@ _EXPORTS = {
     "EveryEpochs": "hfl_checkpoint",
     "EveryMinutes": "hfl_checkpoint",
     "EverySteps": "hfl_checkpoint",
+    "Expectation": "hfl_datasets",
     "FabricCheckpoints": "hfl_integrations",
     "Fault": "hfl_localhub",
     "Faults": "hfl_localhub",
+    "Finding": "hfl_datasets",
     "GatedRepoError": "hfl_repo",
     "GitInfo": "hfl_metadata",
     "GitattributesUpdate": "hfl_repo",
@@ -325,6 +357,7 @@ _EXPORTS = {
     "RevisionNotFoundError": "hfl_repo",
     "RngState": "hfl_state",
     "RoundTripError": "hfl_registry",
+    "RowChanges": "hfl_datasets",
     "RowCountError": "hfl_datasets",
     "RunClock": "hfl_metadata",
     "RunMetadata": "hfl_metadata",
@@ -336,9 +369,13 @@ _EXPORTS = {
     "Settings": "hfl_core",
     "ShuffleBuffer": "hfl_state",
     "SnapshotChangedError": "hfl_checkpoint",
+    "Source": "hfl_datasets",
+    "SourceNotFoundError": "hfl_datasets",
     "SourceReport": "hfl_auth",
     "Span": "hfl_core",
+    "SplitDiff": "hfl_datasets",
     "SplitNotFoundError": "hfl_datasets",
+    "SplitSource": "hfl_datasets",
     "StateMismatchError": "hfl_checkpoint",
     "StorageReport": "hfl_repo",
     "StoredFile": "hfl_repo",
@@ -352,12 +389,16 @@ _EXPORTS = {
     "UnknownTypeError": "hfl_checkpoint",
     "UnpinnedBaseError": "hfl_registry",
     "UnportableCodeError": "hfl_registry",
+    "UnreadableDataError": "hfl_datasets",
     "UnsafeUploadError": "hfl_repo",
     "UnsupportedFormatError": "hfl_checkpoint",
     "UnsupportedFrameworkError": "hfl_integrations",
+    "UnsupportedSourceError": "hfl_datasets",
     "UntrustedPickleError": "hfl_checkpoint",
     "UploadConflictError": "hfl_repo",
+    "UploadReport": "hfl_datasets",
     "ValidationError": "hfl_core",
+    "ValidationReport": "hfl_datasets",
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
     "Vote": "hfl_checkpoint",
@@ -365,8 +406,10 @@ _EXPORTS = {
     "WrongAccountError": "hfl_auth",
     "WrongEndpointError": "hfl_auth",
     "capture": "hfl_metadata",
+    "check_splits": "hfl_datasets",
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
+    "create_splits": "hfl_datasets",
     "export_checkpoint": "hfl_checkpoint",
     "export_for_accelerate": "hfl_integrations",
     "export_for_lightning": "hfl_integrations",
@@ -375,15 +418,20 @@ _EXPORTS = {
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
+    "load_expectations": "hfl_datasets",
     "load_lightning_model": "hfl_integrations",
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
     "mask_token": "hfl_auth",
+    "open_configs": "hfl_datasets",
+    "open_source": "hfl_datasets",
     "read_metadata": "hfl_metadata",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
+    "rename_splits": "hfl_datasets",
     "run_overview": "hfl_checkpoint",
     "set_log_context": "hfl_core",
+    "validate_dataset": "hfl_datasets",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

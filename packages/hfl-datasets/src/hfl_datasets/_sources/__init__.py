@@ -1,0 +1,1 @@
+"""Everything that can be given as a dataset, read as one interface."""
