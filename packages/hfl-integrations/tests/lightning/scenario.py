@@ -17,7 +17,6 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRandomSampler
 
 import hfl_checkpoint
-import hfl_metadata
 from hfl_core import HflError
 from hfl_integrations.lightning import (
     FabricCheckpoints,
@@ -25,11 +24,11 @@ from hfl_integrations.lightning import (
     LifecycleCheckpointIO,
 )
 
-pl = importlib.import_module(os.environ["LIGHTNING"])
+PACKAGE = os.environ["VARIANT"] or "lightning.pytorch"
+pl = importlib.import_module(PACKAGE)
 NAMES = {name: getattr(hfl_checkpoint, name) for name in hfl_checkpoint.__all__}
 NAMES["timedelta"] = datetime.timedelta
 DIGITS = load_digits()
-hfl_metadata.capture()  # imported and asked once, for all children
 
 
 class Messages(logging.Handler):
@@ -283,7 +282,10 @@ def _evaluated(arguments: dict) -> dict:
 
 
 def run(wanted: dict) -> dict:
-    os.chdir(wanted["folder"])
+    return _fabric(wanted) if wanted.get("fabric") else _run(wanted)
+
+
+def _run(wanted: dict) -> dict:
     if wanted.get("private_disks"):
         place = Path(f"disk-{os.environ['LOCAL_RANK']}")
         place.mkdir(exist_ok=True)
@@ -295,7 +297,11 @@ def run(wanted: dict) -> dict:
     error = None
     report: dict = {}
     try:
-        _train(wanted, report)
+        if wanted.get("plugin_alone"):
+            if os.environ["RANK"] == "0":
+                LifecycleCheckpointIO().save_checkpoint({"global_step": 1}, "one")
+        else:
+            _train(wanted, report)
     except BaseException as caught:  # SIGTERM's is a SystemExit
         if not isinstance(
             caught, (HflError, KeyError, ValueError, OSError, RuntimeError)
@@ -423,11 +429,10 @@ def _feed(digest, value) -> None:
         digest.update(repr(value).encode())
 
 
-def fabric(wanted: dict) -> dict:
+def _fabric(wanted: dict) -> dict:
     """A loop that is written with Fabric."""
-    os.chdir(wanted["folder"])
     module = importlib.import_module(
-        "lightning.fabric" if os.environ["LIGHTNING"] == "lightning.pytorch" else "lightning_fabric"
+        "lightning.fabric" if PACKAGE == "lightning.pytorch" else "lightning_fabric"
     )
     runtime = module.Fabric(
         accelerator="cpu",
