@@ -155,25 +155,28 @@ def _handle(scenario: object, connection: socket.socket) -> None:
     log = os.open(wanted["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
-    ranks = wanted.get("ranks", 1)
+    port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
-        started = [_start(scenario, wanted, rank, ranks, Path(folder)) for rank in range(ranks)]
+        started = [
+            _start(scenario, wanted, rank, port, Path(folder))
+            for rank in range(wanted.get("ranks", 1))
+        ]
         answers = [_ended(child, Path(folder) / str(rank)) for rank, child in enumerate(started)]
     _answer(connection, answers)
 
 
-def _start(scenario: object, wanted: dict, rank: int, ranks: int, folder: Path) -> int:
+def _start(scenario: object, wanted: dict, rank: int, port: int, folder: Path) -> int:
     child = os.fork()
     if child:
         return child
-    code = 70
+    code, ranks = 70, wanted.get("ranks", 1)
     try:
         os.chdir(wanted["folder"])
         if ranks > 1:
-            _join(rank, ranks, folder / "meeting")
-        before = set(sys.modules); import time; t0 = time.process_time()
+            _be_one_of(ranks, rank, port)
+        if ranks > 1 and wanted.get("joins", scenario.JOINS):
+            _join(ranks, rank, folder / "meeting")
         report = scenario.run(wanted)
-        print("NEW", round(time.process_time() - t0, 2), os.times()[2:4], [m for m in sys.modules if m not in before], file=open("/tmp/int6/new", "a"))
         (folder / str(rank)).write_text(json.dumps(report))
         code = 0
     except BaseException:
@@ -184,15 +187,19 @@ def _start(scenario: object, wanted: dict, rank: int, ranks: int, folder: Path) 
         os._exit(code)
 
 
-def _join(rank: int, ranks: int, meeting: Path) -> None:
-    """What torchrun sets, but for a port: the ranks meet in a file."""
-    import torch.distributed
-
+def _be_one_of(ranks: int, rank: int, port: int) -> None:
+    """Set what torchrun sets."""
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks), LOCAL_WORLD_SIZE=str(ranks),
-        NODE_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="0", GLOO_SOCKET_IFNAME="lo",
+        NODE_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo",
         ACCELERATE_USE_CPU="true",
     )  # fmt: skip
+
+
+def _join(ranks: int, rank: int, meeting: Path) -> None:
+    """Set up the process group as a program may do before the framework would."""
+    import torch.distributed
+
     torch.distributed.init_process_group(
         "gloo",
         init_method=f"file://{meeting}",
@@ -200,6 +207,12 @@ def _join(rank: int, ranks: int, meeting: Path) -> None:
         world_size=ranks,
         timeout=datetime.timedelta(seconds=60),
     )
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _ended(child: int, report: Path) -> dict:

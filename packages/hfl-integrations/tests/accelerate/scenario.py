@@ -25,6 +25,8 @@ import hfl_checkpoint
 from hfl_core import HflError
 from hfl_integrations.accelerate import AcceleratedCheckpoints, export_for_accelerate
 
+JOINS = True  # before the Accelerator would
+
 
 class Messages(logging.Handler):
     def __init__(self) -> None:

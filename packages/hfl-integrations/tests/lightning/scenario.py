@@ -24,6 +24,7 @@ from hfl_integrations.lightning import (
     LifecycleCheckpointIO,
 )
 
+JOINS = False  # Lightning sets up the process group
 PACKAGE = os.environ["VARIANT"] or "lightning.pytorch"
 pl = importlib.import_module(PACKAGE)
 NAMES = {name: getattr(hfl_checkpoint, name) for name in hfl_checkpoint.__all__}

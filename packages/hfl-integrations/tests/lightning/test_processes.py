@@ -10,7 +10,9 @@ SETTINGS = {"ranks": 2, "rows": 52, "callback": {"every_n_train_steps": 3, "save
 SAME = ("model", "optimizer", "metrics", "logged_step", "step", "epoch", "counted")
 
 
-@pytest.mark.parametrize("more", [{}, {"private_disks": True, "workers": 1}])
+@pytest.mark.parametrize(
+    "more", [{}, {"joins": True}, {"private_disks": True, "workers": 1}], ids=str
+)
 def test_two_processes_that_are_killed_end_with_the_bits_of_two_that_were_not(run, more) -> None:
     settings = {**SETTINGS, **more}
     whole = run(directory="whole", **settings)

@@ -16,6 +16,8 @@ from hfl_core import HflError
 from hfl_integrations._trainer import _compat
 from hfl_integrations.transformers import LifecycleCallback, export_for_trainer
 
+JOINS = True  # before the Trainer would
+
 
 class Messages(logging.Handler):
     def __init__(self) -> None:
