@@ -288,7 +288,8 @@ def run(wanted: dict) -> dict:
 
 def _run(wanted: dict) -> dict:
     if wanted.get("private_disks"):
-        place = Path(f"disk-{os.environ['LOCAL_RANK']}")
+        rank = int(os.environ["LOCAL_RANK"])
+        place = Path(f"disk-{wanted['ranks'] - 1 - rank if wanted.get('moved') else rank}")
         place.mkdir(exist_ok=True)
         os.chdir(place)
     messages = Messages()
