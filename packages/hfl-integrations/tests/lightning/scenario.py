@@ -15,6 +15,7 @@ import torch
 import torchmetrics
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRandomSampler
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 import hfl_checkpoint
 from hfl_core import HflError
@@ -262,7 +263,8 @@ def _loader(wanted: dict):
             "a": DataLoader(data, shuffle=True, **options),
             "b": DataLoader(Digits(9), shuffle=True, **options),
         }
-    return DataLoader(data, shuffle=wanted.get("shuffle", True), **options)
+    kind = StatefulDataLoader if wanted.get("sampler") == "stateful loader" else DataLoader
+    return kind(data, shuffle=wanted.get("shuffle", True), **options)
 
 
 def _validation(wanted: dict):
@@ -327,6 +329,8 @@ def _callbacks(wanted: dict):
         signals.manager = ours._manager
     if "stock" in wanted:
         found.append(pl.callbacks.ModelCheckpoint(**_evaluated(wanted["stock"])))
+    if wanted.get("averages"):
+        found.append(pl.callbacks.WeightAveraging(use_buffers=True))
     if "patience" in wanted:
         found.append(pl.callbacks.EarlyStopping("score", patience=wanted["patience"], mode="min"))
     return found, ours
@@ -337,6 +341,9 @@ def _train(wanted: dict, report: dict) -> None:
     model = Lit(wanted)
     callbacks, ours = _callbacks(wanted)
     plugins = [LifecycleCheckpointIO()] if wanted.get("plugin") else []
+    if wanted.get("scaler"):  # Lightning itself only makes one on a GPU
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, growth_interval=3)
+        plugins.append(pl.plugins.MixedPrecision("16-mixed", "cpu", scaler))
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=wanted.get("ranks", 1),
@@ -377,6 +384,7 @@ def _train(wanted: dict, report: dict) -> None:
     report.update(
         model=_digest(model.state_dict()),
         optimizer=[_digest(item.state_dict()["state"]) for item in trainer.optimizers],
+        scaler=plugins[-1].scaler.state_dict() if wanted.get("scaler") else None,
         lr=[group["lr"] for item in trainer.optimizers for group in item.param_groups],
         metrics={name: float(value) for name, value in trainer.callback_metrics.items()},
         logged_step=trainer.fit_loop.epoch_loop._batches_that_stepped,
