@@ -286,6 +286,7 @@ def test_what_is_saved_and_not_asked_for_is_mentioned(open_manager: Any, live: A
         "'optimizer' is in the checkpoint and was not restored",
         "'counters' is in the checkpoint and was not restored",
     )
+    assert manager.restore(partial=True, model=live().model).warnings == ()
 
 
 def test_a_state_that_does_not_fit_touches_nothing(open_manager: Any, live: Any) -> None:

@@ -44,9 +44,13 @@ def in_processes(target, *arguments, count=1):
     ]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(100)
-    return [process.exitcode for process in processes]
+    try:
+        for process in processes:
+            process.join(100)
+        return [process.exitcode for process in processes]
+    finally:
+        for process in processes:
+            process.kill()  # who still waits would wait for ever
 
 
 def in_one_thread(target, *arguments):
@@ -309,3 +313,18 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(tmp_path, monkeyp
         saved = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert saved["progress"]["step"] == 3
         assert (saved["rng"]["rank"], saved["loader"]["rank"]) == (rank, rank)
+
+
+def meet_and_part(rank, folder, count, rounds):
+    for number in range(rounds):
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder}/{number}", rank=rank, world_size=count
+        )
+        with PreemptionGuard() as guard:
+            assert not guard.should_stop()
+        dist.destroy_process_group()
+
+
+def test_processes_can_part_right_after_they_agreed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    assert in_processes(meet_and_part, tmp_path, 2, 40, count=2) == [0, 0]

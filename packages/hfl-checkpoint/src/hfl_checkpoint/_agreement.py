@@ -8,7 +8,12 @@ every process speaks for itself.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, List
+
+# The tensor of the last agreement. gloo's thread lets go of it a moment after the agreement is over; were it
+# the last to do so, it would wait for the interpreter, and whoever takes the group down right then for it: a
+# deadlock, seen with torch 2.4.
+_last: List[Any] = []
 
 
 def first_decides(answer: bool) -> bool:
@@ -50,4 +55,5 @@ def _highest(distributed: Any, value: int) -> int:
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
     tensor = torch.tensor([value], dtype=torch.int64, device=device)
     distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
+    _last[:] = [tensor]
     return int(tensor.item())

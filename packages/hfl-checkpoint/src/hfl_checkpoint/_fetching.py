@@ -153,6 +153,7 @@ class Fetching(Restoring):
         if team.is_first and self._worker is not None and UploadQueue(self._run).read().due:
             self._worker.notify()  # what an earlier process did not finish
         if report is None:
+            self._require_nowhere_else()
             return None
         return dataclasses.replace(report, warnings=(*warnings, *report.warnings))
 
@@ -186,6 +187,7 @@ class Fetching(Restoring):
 
         Raises:
             NetworkError: Nothing is here, and the Hub cannot be reached.
+            CheckpointError: Rank 0 has none, and another process has some on a disk of its own.
         """
 
         def begin() -> None:
@@ -201,7 +203,9 @@ class Fetching(Restoring):
 
         team = self._team
         team.agree(begin)
-        return ([], []) if self._target is None else team.first(bring)
+        told = ([], []) if self._target is None else team.first(bring)
+        self._require_nowhere_else()
+        return told
 
     def _remote_for_resume(self) -> tuple[RemoteState | None, List[str]]:
         target, place = self._connected()

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import secrets
 import time
-from typing import TYPE_CHECKING, Callable, Collection, Iterator, List
+from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Sequence
 
 from hfl_checkpoint._manifest import MANIFEST, FileEntry, Manifest, parse_manifest
 from hfl_checkpoint._ranks import Alone, Team
@@ -80,6 +80,30 @@ def chosen(
             team.agree(lambda: None)
         checkpoint = dataclasses.replace(selection.checkpoint, path=here)
         yield dataclasses.replace(selection, checkpoint=checkpoint, manifest=manifest)
+
+
+def require_nowhere_else(team: Alone, names: Sequence[str]) -> None:
+    """Refuse to begin anew where another process has checkpoints on a disk of its own.
+
+    Args:
+        team: The processes; each has to ask.
+        names: The checkpoints that this one sees, oldest first.
+
+    Raises:
+        CheckpointError: Rank 0 sees none, and another process does.
+    """
+    if not team.is_several:
+        return
+    seen = team.all(list(names))
+    holder = next((rank for rank, found in enumerate(seen) if found), 0)
+    if not seen[0] and holder:
+        raise CheckpointError(
+            f"Rank 0 has no checkpoint of this run on its disk, and rank {holder} has "
+            f"{seen[holder][-1]}: to begin anew would lose what was trained.",
+            hint="Start the process on that machine as rank 0, copy the run's directory to rank 0's "
+            "machine, use a directory that all machines share, or publish with hub=. To begin anew on "
+            "purpose, choose another directory.",
+        )
 
 
 def files_of(manifest: Manifest, names: Collection[str]) -> List[FileEntry]:

@@ -9,7 +9,7 @@ from hfl_checkpoint import _arguments
 from hfl_checkpoint._changes import Changes
 from hfl_checkpoint._checkpoint import RestoreReport
 from hfl_checkpoint._components import components_of, kinds_of
-from hfl_checkpoint._joint_read import chosen
+from hfl_checkpoint._joint_read import chosen, require_nowhere_else
 from hfl_checkpoint._provenance import version_warnings
 from hfl_checkpoint._reader import read_components
 from hfl_checkpoint._restore import plan_changes
@@ -93,6 +93,7 @@ class Restoring(Session):
         which: Which = "latest",
         *,
         strict: bool = False,
+        partial: bool = False,
         allow_missing: Collection[str] = (),
         map_location: str | torch.device | None = None,
         **components: Any,
@@ -105,6 +106,7 @@ class Restoring(Session):
         Args:
             which: As for `load`.
             strict: Raise for a damaged newest checkpoint instead of going back.
+            partial: Nothing but these components is wanted, so say nothing of the others.
             allow_missing: Components that the checkpoint may lack.
             map_location: Where a model that was built on the meta device gets its memory; None means the
                 host. What is on a device stays there.
@@ -168,7 +170,7 @@ class Restoring(Session):
         warnings += [
             f"{name!r} is in the checkpoint and was not restored"
             for name in manifest.names
-            if name not in components or name in missing
+            if name in missing or not (partial or name in components)
         ]
         for warning in warnings[len(selection.warnings) :]:  # those were logged when they came up
             if team.is_first:
@@ -201,6 +203,7 @@ class Restoring(Session):
 
         Raises:
             CheckpointDamagedError: There are checkpoints, and all are damaged.
+            CheckpointError: Rank 0 has none, and another process has some on a disk of its own.
             HflError: As for `restore`.
 
         Example:
@@ -219,7 +222,11 @@ class Restoring(Session):
                 **everything,
             )
         except CheckpointNotFoundError:
+            self._require_nowhere_else()
             return None
+
+    def _require_nowhere_else(self) -> None:
+        require_nowhere_else(self._team, [item.name for item in self.checkpoints()])
 
 
 def all_components(

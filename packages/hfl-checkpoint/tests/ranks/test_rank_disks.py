@@ -55,6 +55,28 @@ def test_ranks_without_a_common_disk_resume_to_the_bit(
     ), "copies are gone once they are read"
 
 
+@pytest.mark.parametrize("way", ["resume", "fetch_newer"])
+def test_a_run_whose_rank_0_moved_to_an_empty_machine_does_not_begin_anew(
+    ranks: Any, training: Any, opened: Any, apart: Any, outcome: Any, way: str
+) -> None:
+    def first(rank: int) -> Any:
+        state = training(rank)
+        with opened(apart(rank)) as manager:
+            state.advance()
+            manager.save(state.step, **state.components())
+
+    def swapped(rank: int) -> Any:
+        with opened(apart(1 - rank)) as manager:
+            arguments = [training(rank)] if way == "resume" else []
+            return outcome(getattr(manager, way), *arguments)
+
+    ranks.run(first)
+    for found in ranks.run(swapped):
+        assert found["error"] == "CheckpointError"
+        assert "rank 1 has step-00000001" in found["text"]
+        assert "as rank 0" in found["hint"]
+
+
 def test_a_large_file_is_passed_on_in_pieces(
     ranks: Any, opened: Any, apart: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

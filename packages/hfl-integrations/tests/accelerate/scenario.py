@@ -8,6 +8,7 @@ import os
 import random
 import signal
 
+import datasets
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -18,10 +19,13 @@ from accelerate.utils import (
     set_seed,
 )
 from torch.utils.data import BatchSampler, DataLoader, Dataset, WeightedRandomSampler
+from transformers import GPT2Config, GPT2LMHeadModel
 
 import hfl_checkpoint
 from hfl_core import HflError
 from hfl_integrations.accelerate import AcceleratedCheckpoints, export_for_accelerate
+
+JOINS = True  # before the Accelerator would
 
 
 class Messages(logging.Handler):
@@ -86,8 +90,6 @@ def _loader(wanted: dict) -> DataLoader:
     data = Noisy(rows)
     kind = wanted.get("sampler", "shuffle")
     if kind == "stream":
-        import datasets
-
         values = [[float(index), 0.0] for index in range(rows)]
         stream = datasets.Dataset.from_dict({"x": values}).to_iterable_dataset(num_shards=2)
         return DataLoader(stream.with_format("torch"), batch_size=size)
@@ -110,8 +112,6 @@ def _loader(wanted: dict) -> DataLoader:
 
 def _parts(wanted: dict) -> tuple:
     if wanted.get("model") == "language":
-        from transformers import GPT2Config, GPT2LMHeadModel
-
         model = GPT2LMHeadModel(
             GPT2Config(vocab_size=32, n_positions=4, n_embd=8, n_layer=1, n_head=2)
         )
@@ -166,7 +166,7 @@ def _options(wanted: dict) -> dict:
     }
 
 
-def run(wanted: dict, rank: int) -> dict:
+def run(wanted: dict) -> dict:
     messages = Messages()
     log = logging.getLogger("hfl")
     log.addHandler(messages)
@@ -174,7 +174,7 @@ def run(wanted: dict, rank: int) -> dict:
     error = None
     report: dict = {"seen": []}
     try:
-        _train(wanted, report, rank)
+        _train(wanted, report, int(os.environ.get("RANK", "0")))
     except (HflError, KeyError, ValueError, OSError, RuntimeError) as caught:
         error = {
             "type": type(caught).__name__,

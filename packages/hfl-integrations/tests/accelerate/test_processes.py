@@ -25,7 +25,7 @@ CASES = {
 def test_two_processes_that_are_killed_twice_end_with_the_bits_of_two_that_were_not(
     run, uninterrupted, continues, case
 ) -> None:
-    common = {"world": 2, "save_at": [2, 4, 6], **CASES[case]}
+    common = {"ranks": 2, "save_at": [2, 4, 6], **CASES[case]}
     whole = uninterrupted(**common)
     killed = {"directory": "killed", "expect": signal.SIGKILL, **common}
     run(signal_at=(3, "SIGKILL"), **killed)
@@ -41,7 +41,7 @@ def test_two_processes_that_are_killed_twice_end_with_the_bits_of_two_that_were_
 def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(
     run, uninterrupted, continues
 ) -> None:
-    common = {"world": 2, "due": True, "options": {"save": "OnSignal()"}}
+    common = {"ranks": 2, "due": True, "options": {"save": "OnSignal()"}}
     whole = uninterrupted(**common)
     stopped = run(directory="run", signal_at=(3, "SIGTERM", 1), **common)
     assert [each["total"] for each in stopped] == [4, 4]
@@ -51,7 +51,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(
 
 
 def test_another_number_of_processes_is_refused(run) -> None:
-    run(directory="run", world=2, save_at=[2], stop_at=2)
+    run(directory="run", ranks=2, save_at=[2], stop_at=2)
     report = run(directory="run", fails=True)
     assert report["seen"] == []
     assert report["error"]["type"] == "WorldSizeError"
@@ -60,7 +60,7 @@ def test_another_number_of_processes_is_refused(run) -> None:
 def test_batches_that_the_first_process_dispatches_are_saved_between_epochs(
     run, uninterrupted, continues
 ) -> None:
-    common = {"world": 2, "dispatch_batches": True, "save_epochs": True, "epochs": 2, "rows": 32}
+    common = {"ranks": 2, "dispatch_batches": True, "save_epochs": True, "epochs": 2, "rows": 32}
     whole = uninterrupted(**common)
     run(directory="run", signal_at=(6, "SIGKILL"), expect=signal.SIGKILL, **common)
     for mine, its in zip(run(directory="run", **common), whole):
@@ -70,7 +70,7 @@ def test_batches_that_the_first_process_dispatches_are_saved_between_epochs(
 
 
 def test_what_accelerate_saved_from_two_processes_is_gone_on_from(run) -> None:
-    run(save_stock="stock", epochs=1, world=2)
-    for report in run(directory="run", load="stock", epochs=1, world=2, save_epochs=True):
+    run(save_stock="stock", epochs=1, ranks=2)
+    for report in run(directory="run", load="stock", epochs=1, ranks=2, save_epochs=True):
         assert report["loaded"][0] == "stock"
         assert [each["step"] for each in report["checkpoints"]] == [8]

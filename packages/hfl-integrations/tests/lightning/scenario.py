@@ -15,9 +15,9 @@ import torch
 import torchmetrics
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRandomSampler
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 import hfl_checkpoint
-import hfl_metadata
 from hfl_core import HflError
 from hfl_integrations.lightning import (
     FabricCheckpoints,
@@ -25,11 +25,12 @@ from hfl_integrations.lightning import (
     LifecycleCheckpointIO,
 )
 
-pl = importlib.import_module(os.environ["LIGHTNING"])
+JOINS = False  # Lightning sets up the process group
+PACKAGE = os.environ["VARIANT"] or "lightning.pytorch"
+pl = importlib.import_module(PACKAGE)
 NAMES = {name: getattr(hfl_checkpoint, name) for name in hfl_checkpoint.__all__}
 NAMES["timedelta"] = datetime.timedelta
 DIGITS = load_digits()
-hfl_metadata.capture()  # imported and asked once, for all children
 
 
 class Messages(logging.Handler):
@@ -262,7 +263,8 @@ def _loader(wanted: dict):
             "a": DataLoader(data, shuffle=True, **options),
             "b": DataLoader(Digits(9), shuffle=True, **options),
         }
-    return DataLoader(data, shuffle=wanted.get("shuffle", True), **options)
+    kind = StatefulDataLoader if wanted.get("sampler") == "stateful loader" else DataLoader
+    return kind(data, shuffle=wanted.get("shuffle", True), **options)
 
 
 def _validation(wanted: dict):
@@ -283,9 +285,13 @@ def _evaluated(arguments: dict) -> dict:
 
 
 def run(wanted: dict) -> dict:
-    os.chdir(wanted["folder"])
+    return _fabric(wanted) if wanted.get("fabric") else _run(wanted)
+
+
+def _run(wanted: dict) -> dict:
     if wanted.get("private_disks"):
-        place = Path(f"disk-{os.environ['LOCAL_RANK']}")
+        rank = int(os.environ["LOCAL_RANK"])
+        place = Path(f"disk-{wanted['ranks'] - 1 - rank if wanted.get('moved') else rank}")
         place.mkdir(exist_ok=True)
         os.chdir(place)
     messages = Messages()
@@ -295,7 +301,11 @@ def run(wanted: dict) -> dict:
     error = None
     report: dict = {}
     try:
-        _train(wanted, report)
+        if wanted.get("plugin_alone"):
+            if os.environ["RANK"] == "0":
+                LifecycleCheckpointIO().save_checkpoint({"global_step": 1}, "one")
+        else:
+            _train(wanted, report)
     except BaseException as caught:  # SIGTERM's is a SystemExit
         if not isinstance(
             caught, (HflError, KeyError, ValueError, OSError, RuntimeError)
@@ -319,6 +329,8 @@ def _callbacks(wanted: dict):
         signals.manager = ours._manager
     if "stock" in wanted:
         found.append(pl.callbacks.ModelCheckpoint(**_evaluated(wanted["stock"])))
+    if wanted.get("averages"):
+        found.append(pl.callbacks.WeightAveraging(use_buffers=True))
     if "patience" in wanted:
         found.append(pl.callbacks.EarlyStopping("score", patience=wanted["patience"], mode="min"))
     return found, ours
@@ -329,6 +341,9 @@ def _train(wanted: dict, report: dict) -> None:
     model = Lit(wanted)
     callbacks, ours = _callbacks(wanted)
     plugins = [LifecycleCheckpointIO()] if wanted.get("plugin") else []
+    if wanted.get("scaler"):  # Lightning itself only makes one on a GPU
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, growth_interval=3)
+        plugins.append(pl.plugins.MixedPrecision("16-mixed", "cpu", scaler))
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=wanted.get("ranks", 1),
@@ -369,6 +384,7 @@ def _train(wanted: dict, report: dict) -> None:
     report.update(
         model=_digest(model.state_dict()),
         optimizer=[_digest(item.state_dict()["state"]) for item in trainer.optimizers],
+        scaler=plugins[-1].scaler.state_dict() if wanted.get("scaler") else None,
         lr=[group["lr"] for item in trainer.optimizers for group in item.param_groups],
         metrics={name: float(value) for name, value in trainer.callback_metrics.items()},
         logged_step=trainer.fit_loop.epoch_loop._batches_that_stepped,
@@ -423,11 +439,10 @@ def _feed(digest, value) -> None:
         digest.update(repr(value).encode())
 
 
-def fabric(wanted: dict) -> dict:
+def _fabric(wanted: dict) -> dict:
     """A loop that is written with Fabric."""
-    os.chdir(wanted["folder"])
     module = importlib.import_module(
-        "lightning.fabric" if os.environ["LIGHTNING"] == "lightning.pytorch" else "lightning_fabric"
+        "lightning.fabric" if PACKAGE == "lightning.pytorch" else "lightning_fabric"
     )
     runtime = module.Fabric(
         accelerator="cpu",

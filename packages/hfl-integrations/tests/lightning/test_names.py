@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 
 import pytest
@@ -12,14 +11,8 @@ from hfl_integrations import UnsupportedFrameworkError
 from hfl_integrations._lightning._compat import framework_of, require_supported
 
 
-@pytest.fixture(scope="module")
-def other(new_zygote):
-    with contextlib.closing(new_zygote({"LIGHTNING": "pytorch_lightning"})) as process:
-        yield process
-
-
-def test_the_other_name_works_as_well(other, tmp_path) -> None:
-    run = other.runner(tmp_path)
+def test_the_other_name_works_as_well(zygotes, tmp_path) -> None:
+    run = zygotes.runner("lightning:pytorch_lightning", tmp_path)
     settings = {"callback": {"every_n_train_steps": 3, "save_top_k": -1}}
     whole = run(directory="whole", test="best", **settings)
     killed = {"directory": "killed", "resume": "last", "expect": signal.SIGKILL, **settings}

@@ -101,7 +101,7 @@ def test_one_of_two_processes_that_is_killed_leaves_the_newest_checkpoint_as_it_
     ended = run.each(
         directory="ended", signal_at=(5, "SIGKILL"), only_rank=1, fails=True, **settings
     )
-    assert ended[1]["signal"] == signal.SIGKILL
+    assert ended[1]["ended"] == signal.SIGKILL
     assert ended[0]["report"]["error"] is not None
     resumed = run(directory="ended", resume="last", **settings)
     for name in SAME:

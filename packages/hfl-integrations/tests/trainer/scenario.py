@@ -12,10 +12,11 @@ import transformers
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
 import hfl_checkpoint
-import hfl_metadata
 from hfl_core import HflError
 from hfl_integrations._trainer import _compat
 from hfl_integrations.transformers import LifecycleCallback, export_for_trainer
+
+JOINS = True  # before the Trainer would
 
 
 class Messages(logging.Handler):
@@ -175,15 +176,8 @@ KINDS = {
     "digits": (_digits_model, _images),
     "translation": (_translator, _texts),
 }
-
-
-def import_all() -> None:
-    """Import what runs import, so that their children need not."""
-    for make_model, _ in KINDS.values():
-        make_model()
-    for module in (hfl_checkpoint, hfl_metadata):
-        for name in module.__all__:
-            getattr(module, name)
+for _make_model, _ in KINDS.values():
+    _make_model()  # imports what runs need, once for all of them
 
 
 def _arguments(wanted: dict):

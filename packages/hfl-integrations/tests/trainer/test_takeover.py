@@ -47,6 +47,7 @@ def test_the_best_and_the_last_checkpoint_stay_whatever_the_limit(run) -> None:
     assert best != 12, "the test needs a run that gets worse"
     assert _steps(report) == [best, 12]
     assert report["best"].endswith(report["checkpoints"][0]["name"])
+    assert not any("was not restored" in text for text in report["messages"])
     again = run(directory="run", args=args, resume=True)
     assert again["steps"] == 0
     assert again["model"] == report["model"]  # the best one's, not the last one's

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import List
+
 import torch
 import torch.distributed
+
+# The tensor of the last agreement. gloo's thread lets go of it a moment after the agreement is over; were it
+# the last to do so, it would wait for the interpreter, and whoever takes the group down right then for it: a
+# deadlock, seen with torch 2.4.
+_last: List[torch.Tensor] = []
 
 
 def rank_and_world_size() -> tuple[int, int]:
@@ -32,4 +39,5 @@ def highest_of_all(value: int) -> int:
     device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
     tensor = torch.tensor([value], dtype=torch.int64, device=device)
     torch.distributed.all_reduce(tensor, op=torch.distributed.ReduceOp.MAX)
+    _last[:] = [tensor]
     return int(tensor.item())

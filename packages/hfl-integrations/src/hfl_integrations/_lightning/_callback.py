@@ -17,6 +17,7 @@ from hfl_integrations._lightning._resume import Resume
 from hfl_integrations._lightning._retention import KeepAsModelCheckpoint
 from hfl_integrations._lightning._saves import Request, Saves, is_within_epoch
 from hfl_integrations._lightning._seams import Replaced, Seams, as_first_says, load_ours
+from hfl_integrations._lightning._together import are_several
 from hfl_state import RngState
 
 if TYPE_CHECKING:
@@ -302,8 +303,7 @@ class LifecycleCheckpoint(_Base):
         del_filepath: str | None = None,  # noqa: ARG002  # what is deleted later still has its name
     ) -> str:
         self._enable_version_counter = True
-        name: str = super()._get_metric_interpolated_filepath_name(monitor_candidates, trainer)
-        return name
+        return str(super()._get_metric_interpolated_filepath_name(monitor_candidates, trainer))
 
     def format_checkpoint_name(self, metrics: Any, *args: Any, **kwargs: Any) -> str:
         """Make the path of a checkpoint; its name is that of one directory."""
@@ -325,13 +325,15 @@ class LifecycleCheckpoint(_Base):
 
     def _find_last_checkpoints(self, trainer: Any) -> Any:
         manager = self._require_manager(trainer)
-        if trainer.is_global_zero:  # the processes cannot talk to each other yet
+        # In a second training, say, the processes can talk to each other by now, and all have to ask.
+        if trainer.is_global_zero or are_several():
             manager.fetch_newer()
         newest = manager.latest()
         if newest is None:
             return super()._find_last_checkpoints(trainer)
-        # The run's directory stands for the newest one that verifies.
-        is_run = (Path(manager.directory) / _places.RUN).is_file()
+        is_run = (
+            Path(manager.directory) / _places.RUN
+        ).is_file()  # stands for the newest that verifies
         return {str(manager.directory if is_run else newest.path)}
 
     # -- inside -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hfl_integrations._lightning import _places
 from hfl_integrations._lightning._compat import is_sigterm, sigterm_error
 from hfl_integrations._lightning._loader import PositionedLoader
 from hfl_integrations._lightning._sigterm import Sigterm
-from hfl_integrations._lightning._together import from_first
+from hfl_integrations._lightning._together import from_first, require_nobody_else
 
 if TYPE_CHECKING:
     from hfl_integrations._lightning._callback import LifecycleCheckpoint
@@ -243,7 +243,10 @@ def as_first_says(original: Any) -> Any:
     """
 
     def resume_start(checkpoint_path: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return original(from_first(lambda: checkpoint_path), *args, **kwargs)
+        chosen = from_first(lambda: checkpoint_path)
+        if chosen is None:
+            require_nobody_else(checkpoint_path)
+        return original(chosen, *args, **kwargs)
 
     return resume_start
 

@@ -27,6 +27,9 @@ class Sigterm:
         self._trainer = trainer
         self._end = end
         self._has_come = False
+        # What the processes last exchanged. gloo's thread must not be the last to let go of it: it would wait
+        # for the interpreter, and the end of the group for it (seen with torch 2.4).
+        self._exchanged: Any = None
 
     def install(self, replaced: Replaced) -> None:
         """Put it in place; Lightning installs its handlers when the training begins."""
@@ -68,6 +71,7 @@ class Sigterm:
         device = self._trainer.strategy.root_device
         come = torch.tensor([int(self._has_come)], device=device)
         distributed.all_reduce(come, op=distributed.ReduceOp.MAX)
+        self._exchanged = come
         if come.item():
             self._trainer._signal_connector.received_sigterm = True
             self._end()

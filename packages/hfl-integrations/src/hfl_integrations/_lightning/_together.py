@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable, TypeVar
 
+from hfl_core import ConfigError
+
 _Result = TypeVar("_Result")
 
 
@@ -42,3 +44,27 @@ def from_first(work: Callable[[], _Result]) -> _Result:
     if failure is not None:
         raise failure
     return result  # type: ignore[no-any-return]  # what `work` has returned
+
+
+def require_nobody_else(found: Any) -> None:
+    """Refuse to begin anew where another process than the first has found what to go on from.
+
+    Args:
+        found: What this process has found, or None; each has to ask.
+
+    Raises:
+        ConfigError: The first has found nothing, and another one has.
+    """
+    if not are_several():
+        return
+    distributed: Any = sys.modules["torch.distributed"]
+    told: Any = [None] * distributed.get_world_size()
+    distributed.all_gather_object(told, None if found is None else str(found))
+    for rank, path in enumerate(told):
+        if path is not None:
+            raise ConfigError(
+                f"Rank 0 has nothing to go on from on its disk, and rank {rank} has {path!r}: to begin "
+                "anew would lose what was trained.",
+                hint="Start the process on that machine as rank 0, copy the directory to rank 0's machine, "
+                "use one that all machines share, or publish with hub=.",
+            )

@@ -143,7 +143,7 @@ class Saves:
         _log.info("loading the best model, of step %d", best.step)
         # With a manager of its own: the run goes on from where it is, not from there.
         with CheckpointManager(self._manager.directory, keep="all", background=False) as reader:
-            reader.restore(best, model=trainer.model)
+            reader.restore(best, partial=True, model=trainer.model)
 
     def find_best(self) -> Any:
         """Tell the Trainer which checkpoint is the best; there may be none."""
