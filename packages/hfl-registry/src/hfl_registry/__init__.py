@@ -1,6 +1,6 @@
 """Publish models that others can load.
 
-Today this package holds the errors that publishing a model can raise.
+A published model is complete: a stranger loads it in a clean process with the ordinary `from_pretrained`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING
 from hfl_core import __version__, lazy_exports
 
 if TYPE_CHECKING:
+    from hfl_registry._card import ModelCard as ModelCard
+    from hfl_registry._card import make_card as make_card
+    from hfl_registry._registrations import Registration as Registration
+    from hfl_registry._registry import ModelRegistry as ModelRegistry
+    from hfl_registry._registry import Published as Published
     from hfl_registry.errors import ModelValidationError as ModelValidationError
     from hfl_registry.errors import RoundTripError as RoundTripError
     from hfl_registry.errors import UnpinnedBaseError as UnpinnedBaseError
     from hfl_registry.errors import UnportableCodeError as UnportableCodeError
 
 _EXPORTS = {
+    "ModelCard": "._card",
+    "ModelRegistry": "._registry",
+    "Published": "._registry",
+    "Registration": "._registrations",
+    "make_card": "._card",
     "ModelValidationError": ".errors",
     "RoundTripError": ".errors",
     "UnpinnedBaseError": ".errors",
