@@ -1,6 +1,6 @@
 """Publish models that others can load.
 
-Today this package holds the errors that publishing a model can raise.
+A published model is complete: a stranger loads it in a clean process with the ordinary `from_pretrained`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from hfl_registry._adapters._record import AdapterEntry as AdapterEntry
     from hfl_registry._adapters._record import AdapterRecord as AdapterRecord
     from hfl_registry._adapters._record import BasePin as BasePin
+    from hfl_registry._card import ModelCard as ModelCard
+    from hfl_registry._card import make_card as make_card
+    from hfl_registry._registrations import Registration as Registration
+    from hfl_registry._registry import ModelRegistry as ModelRegistry
+    from hfl_registry._registry import Published as Published
     from hfl_registry.errors import AdapterMismatchError as AdapterMismatchError
     from hfl_registry.errors import MergeError as MergeError
     from hfl_registry.errors import ModelValidationError as ModelValidationError
@@ -28,12 +33,17 @@ _EXPORTS = {
     "AdapterRecord": "._adapters._record",
     "BasePin": "._adapters._record",
     "MergeError": ".errors",
+    "ModelCard": "._card",
+    "ModelRegistry": "._registry",
     "ModelValidationError": ".errors",
+    "Published": "._registry",
     "QuantizedMergeError": ".errors",
+    "Registration": "._registrations",
     "RoundTripError": ".errors",
     "StageNotFoundError": ".errors",
     "UnpinnedBaseError": ".errors",
     "UnportableCodeError": ".errors",
+    "make_card": "._card",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked

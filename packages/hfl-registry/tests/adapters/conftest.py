@@ -70,15 +70,25 @@ def _small(kind, seed=0):
         return transformers.BertForSequenceClassification(config)
     if kind == "t5":
         config = transformers.T5Config(
-            vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2,
+            vocab_size=50,
+            d_model=16,
+            d_kv=8,
+            d_ff=32,
+            num_layers=2,
+            num_heads=2,
             decoder_start_token_id=0,
-        )  # fmt: skip
+        )
         return transformers.T5ForConditionalGeneration(config)
     if kind == "vit":
         config = transformers.ViTConfig(
-            image_size=8, patch_size=4, hidden_size=16, num_hidden_layers=2,
-            num_attention_heads=2, intermediate_size=32, num_labels=3,
-        )  # fmt: skip
+            image_size=8,
+            patch_size=4,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            num_labels=3,
+        )
         return transformers.ViTForImageClassification(config)
     raise AssertionError(kind)
 

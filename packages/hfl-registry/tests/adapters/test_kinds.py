@@ -46,9 +46,10 @@ KINDS = {
         task_type="CAUSAL_LM", target_modules=_LINEAR, total_step=100
     ),
     "ia3": lambda: peft.IA3Config(
-        task_type="CAUSAL_LM", target_modules=["k_proj", "down_proj"],
+        task_type="CAUSAL_LM",
+        target_modules=["k_proj", "down_proj"],
         feedforward_modules=["down_proj"],
-    ),  # fmt: skip
+    ),
     "vera": lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=4, target_modules=_LINEAR),
     "prefix": lambda: peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
     "prompt": lambda: peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
@@ -136,9 +137,7 @@ def test_encoders_encoder_decoders_and_vision_models_come_back(
 def test_a_base_in_16_bits_comes_back_in_16_bits(saved, base, train, outputs, tmp_path, repos):
     argument = import_module("hfl_registry._compat").dtype_argument()
     plain, folder = base("llama", **{argument: torch.bfloat16})
-    model = peft.get_peft_model(
-        plain, KINDS["lora"](), autocast_adapter_dtype=saved == "float32"
-    )
+    model = peft.get_peft_model(plain, KINDS["lora"](), autocast_adapter_dtype=saved == "float32")
     train(model)
     expected = outputs(model)
     record, loaded, _ = there_and_back(model, folder, tmp_path, repos)

@@ -1,0 +1,157 @@
+"""The files of a model as they go into a repository, written to a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
+
+from hfl_registry._autos import is_fast
+from hfl_registry._code._bundle import CodeBundle, bundle
+from hfl_registry._registrations import Registration
+
+__all__ = ["Staged", "stage"]
+
+REQUIREMENTS = "requirements.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+    """A folder that is ready to be published.
+
+    Attributes:
+        folder: Where it is.
+        auto_class: The Auto class that loads the model.
+        config: The content of ``config.json``.
+        code: The code that goes along; empty where the libraries have it all.
+    """
+
+    folder: Path
+    auto_class: str
+    config: Mapping[str, Any]
+    code: CodeBundle
+
+    @property
+    def has_code(self) -> bool:
+        """Whether loading it needs ``trust_remote_code=True``."""
+        return bool(self.code.files)
+
+    @property
+    def files(self) -> Tuple[str, ...]:
+        """The files, by name."""
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        return tuple(sorted(path.relative_to(self.folder).as_posix() for path in found))
+
+
+def stage(
+    folder: Path,
+    model: Any,
+    auto_class: str,
+    registration: Registration | None,
+    companions: Mapping[str, Any],
+    *,
+    max_shard_size: str = "5GB",
+) -> Staged:
+    """Write a model, what belongs to it, and its code.
+
+    Args:
+        folder: An empty folder.
+        model: The model.
+        auto_class: The Auto class that is to load it.
+        registration: Its classes, where they are not transformers' own.
+        companions: ``tokenizer``, ``processor`` and ``image_processor``, those that there are.
+        max_shard_size: The size of a file of weights.
+    """
+    with _plainly_saved(model, *companions.values()):
+        model.save_pretrained(str(folder), max_shard_size=max_shard_size)
+        for companion in companions.values():
+            companion.save_pretrained(str(folder))
+    classes = custom_classes(model, registration, companions)
+    code = bundle(classes) if classes else CodeBundle({}, {})
+    for name, content in code.files.items():
+        (folder / name).write_bytes(content)
+    if code.requirements:
+        lines = "".join(f"{line}\n" for line in code.requirements)
+        (folder / REQUIREMENTS).write_text(lines, encoding="utf-8")
+    _map_classes(folder, model, auto_class, registration, companions, code)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return Staged(folder, auto_class, config, code)
+
+
+def custom_classes(
+    model: Any, registration: Registration | None, companions: Mapping[str, Any]
+) -> Tuple[Any, ...]:
+    """Return the classes of a model that are not a library's own."""
+    found = [model.config.__class__, type(model), *(type(each) for each in companions.values())]
+    if registration is not None:
+        found += registration.classes
+    return tuple(dict.fromkeys(cls for cls in found if not _is_library(cls)))
+
+
+def _is_library(cls: Any) -> bool:
+    return cls.__module__.partition(".")[0] in ("transformers", "tokenizers", "peft")
+
+
+@contextlib.contextmanager
+def _plainly_saved(*objects: Any) -> Iterator[None]:
+    """Keep save_pretrained from copying code: it misses files, and fails on subpackages."""
+    hidden: List[Any] = []
+    for each in objects:
+        for part in (each, getattr(each, "config", None)):
+            if getattr(part, "_auto_class", None) is not None and "_auto_class" not in vars(part):
+                part._auto_class = None
+                hidden.append(part)
+    try:
+        yield
+    finally:
+        for part in hidden:
+            del part._auto_class
+
+
+def _map_classes(
+    folder: Path,
+    model: Any,
+    auto_class: str,
+    registration: Registration | None,
+    companions: Mapping[str, Any],
+    code: CodeBundle,
+) -> None:
+    """Say in the configurations which class is where; whatever they said before goes."""
+    models = {auto_class: type(model)} if registration is None else dict(registration.models)
+    mapped = {"AutoConfig": type(model.config), **models}
+    places = {name: code.places[cls] for name, cls in mapped.items() if cls in code.places}
+    _edit(folder / "config.json", places)
+    for companion in companions.values():
+        _map_companion(folder, companion, code)
+
+
+def _map_companion(folder: Path, companion: Any, code: CodeBundle) -> None:
+    place = code.places.get(type(companion))
+    names = {"AutoTokenizer": "tokenizer_config.json", "AutoProcessor": "processor_config.json"}
+    name = _auto_name(companion)
+    if name == "AutoTokenizer":
+        pair = [None, place] if is_fast(type(companion)) else [place, None]
+        _edit(folder / names[name], {} if place is None else {name: pair})
+        return
+    for path in (folder / "processor_config.json", folder / "preprocessor_config.json"):
+        if path.exists():
+            _edit(path, {} if place is None else {name: place})
+
+
+def _auto_name(companion: Any) -> str:
+    names = {cls.__name__ for cls in type(companion).__mro__}
+    if "PreTrainedTokenizerBase" in names:
+        return "AutoTokenizer"
+    return "AutoProcessor" if "ProcessorMixin" in names else "AutoImageProcessor"
+
+
+def _edit(path: Path, places: Mapping[str, Any]) -> None:
+    document: Dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    document.pop("auto_map", None)
+    document.pop("_name_or_path", None)
+    if places:
+        document["auto_map"] = dict(places)
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
