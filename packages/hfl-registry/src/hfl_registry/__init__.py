@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING
 from hfl_core import __version__, lazy_exports
 
 if TYPE_CHECKING:
+    from hfl_registry._adapters._merge import Merged as Merged
+    from hfl_registry._adapters._merge import MergePlan as MergePlan
+    from hfl_registry._adapters._merge import merge_adapters as merge_adapters
+    from hfl_registry._adapters._merge import plan_merge as plan_merge
     from hfl_registry._adapters._record import AdapterEntry as AdapterEntry
     from hfl_registry._adapters._record import AdapterRecord as AdapterRecord
     from hfl_registry._adapters._record import BasePin as BasePin
     from hfl_registry._card import ModelCard as ModelCard
     from hfl_registry._card import make_card as make_card
+    from hfl_registry._lifecycle import Stage as Stage
+    from hfl_registry._lifecycle import StageMove as StageMove
+    from hfl_registry._quantization import Quantization as Quantization
+    from hfl_registry._quantization import quantization_of as quantization_of
     from hfl_registry._registrations import Registration as Registration
     from hfl_registry._registry import ModelRegistry as ModelRegistry
     from hfl_registry._registry import Published as Published
@@ -33,17 +41,25 @@ _EXPORTS = {
     "AdapterRecord": "._adapters._record",
     "BasePin": "._adapters._record",
     "MergeError": ".errors",
+    "MergePlan": "._adapters._merge",
+    "Merged": "._adapters._merge",
     "ModelCard": "._card",
     "ModelRegistry": "._registry",
     "ModelValidationError": ".errors",
     "Published": "._registry",
+    "Quantization": "._quantization",
     "QuantizedMergeError": ".errors",
     "Registration": "._registrations",
     "RoundTripError": ".errors",
+    "Stage": "._lifecycle",
+    "StageMove": "._lifecycle",
     "StageNotFoundError": ".errors",
     "UnpinnedBaseError": ".errors",
     "UnportableCodeError": ".errors",
     "make_card": "._card",
+    "merge_adapters": "._adapters._merge",
+    "plan_merge": "._adapters._merge",
+    "quantization_of": "._quantization",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
