@@ -7,6 +7,8 @@
     │   ├── ModelValidationError            the model is not fit to be published
     │   ├── UnportableCodeError             its code would not run on another machine
     │   └── UnpinnedBaseError               nobody else can find the model it builds on
+    ├── ConflictError
+    │   └── RegistrationConflictError       the name of the model's type is taken
     └── IntegrityError
         └── RoundTripError                  loaded again, it computes something else
 """
@@ -15,10 +17,11 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from hfl_core.errors import IntegrityError, ValidationError
+from hfl_core.errors import ConflictError, IntegrityError, ValidationError
 
 __all__ = [
     "ModelValidationError",
+    "RegistrationConflictError",
     "RoundTripError",
     "UnpinnedBaseError",
     "UnportableCodeError",
@@ -129,3 +132,30 @@ class RoundTripError(IntegrityError):
         self.name = name
         self.difference = difference
         self.tolerance = tolerance
+
+
+class RegistrationConflictError(ConflictError):
+    """The name of the model's type belongs to another model.
+
+    Args:
+        model_type: The name.
+        holder: What has it.
+        suggestion: A name that is likely to be free.
+
+    Attributes:
+        model_type: As given.
+        holder: As given.
+
+    Example:
+        >>> error = RegistrationConflictError("bert", holder="BertConfig", suggestion="my-bert")
+        >>> print(error.message)
+        The model type 'bert' belongs to BertConfig.
+    """
+
+    def __init__(self, model_type: str, *, holder: str, suggestion: str) -> None:
+        super().__init__(
+            f"The model type {model_type!r} belongs to {holder}.",
+            hint=f"Give yours another, model_type = {suggestion!r} for example, or unregister that one.",
+        )
+        self.model_type = model_type
+        self.holder = holder
