@@ -8,6 +8,7 @@ import hfl_repo
 PUBLIC = {
     "Card",
     "CardConflictError",
+    "CardDraft",
     "CardUpdate",
     "Change",
     "Commit",

@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from hfl_registry._card import make_card as make_card
     from hfl_registry._lifecycle import Stage as Stage
     from hfl_registry._lifecycle import StageMove as StageMove
+    from hfl_registry._publishing import Published as Published
     from hfl_registry._quantization import Quantization as Quantization
     from hfl_registry._quantization import quantization_of as quantization_of
     from hfl_registry._registrations import Registration as Registration
     from hfl_registry._registry import ModelRegistry as ModelRegistry
     from hfl_registry._registry import Published as Published
+    from hfl_registry._report import Check as Check
+    from hfl_registry._report import ValidationReport as ValidationReport
     from hfl_registry.errors import AdapterMismatchError as AdapterMismatchError
     from hfl_registry.errors import MergeError as MergeError
     from hfl_registry.errors import ModelValidationError as ModelValidationError
     from hfl_registry.errors import QuantizedMergeError as QuantizedMergeError
+    from hfl_registry.errors import RegistrationConflictError as RegistrationConflictError
     from hfl_registry.errors import RoundTripError as RoundTripError
     from hfl_registry.errors import StageNotFoundError as StageNotFoundError
     from hfl_registry.errors import UnpinnedBaseError as UnpinnedBaseError
@@ -40,22 +44,26 @@ _EXPORTS = {
     "AdapterMismatchError": ".errors",
     "AdapterRecord": "._adapters._record",
     "BasePin": "._adapters._record",
+    "Check": "._report",
     "MergeError": ".errors",
     "MergePlan": "._adapters._merge",
     "Merged": "._adapters._merge",
     "ModelCard": "._card",
     "ModelRegistry": "._registry",
     "ModelValidationError": ".errors",
+    "Published": "._publishing",
     "Published": "._registry",
     "Quantization": "._quantization",
     "QuantizedMergeError": ".errors",
     "Registration": "._registrations",
+    "RegistrationConflictError": ".errors",
     "RoundTripError": ".errors",
     "Stage": "._lifecycle",
     "StageMove": "._lifecycle",
     "StageNotFoundError": ".errors",
     "UnpinnedBaseError": ".errors",
     "UnportableCodeError": ".errors",
+    "ValidationReport": "._report",
     "make_card": "._card",
     "merge_adapters": "._adapters._merge",
     "plan_merge": "._adapters._merge",

@@ -10,7 +10,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from hfl_registry._autos import is_fast
 from hfl_registry._code._bundle import CodeBundle, bundle
+from hfl_registry._plain import arguments_of, is_plain, model_type_of, tied, with_wrapper
 from hfl_registry._registrations import Registration
+from hfl_registry._weights import write_weights
 
 __all__ = ["Staged", "stage"]
 
@@ -26,12 +28,14 @@ class Staged:
         auto_class: The Auto class that loads the model.
         config: The content of ``config.json``.
         code: The code that goes along; empty where the libraries have it all.
+        prefix: What the loaded model's tensors are called beside the live one's.
     """
 
     folder: Path
     auto_class: str
     config: Mapping[str, Any]
     code: CodeBundle
+    prefix: str = ""
 
     @property
     def has_code(self) -> bool:
@@ -52,7 +56,8 @@ def stage(
     registration: Registration | None,
     companions: Mapping[str, Any],
     *,
-    max_shard_size: str = "5GB",
+    config: Mapping[str, Any] | None = None,
+    max_shard_size: str | int = "5GB",
 ) -> Staged:
     """Write a model, what belongs to it, and its code.
 
@@ -62,29 +67,90 @@ def stage(
         auto_class: The Auto class that is to load it.
         registration: Its classes, where they are not transformers' own.
         companions: ``tokenizer``, ``processor`` and ``image_processor``, those that there are.
+        config: For a plain module, the arguments that its constructor got.
         max_shard_size: The size of a file of weights.
+
+    Raises:
+        UnportableCodeError: Its code cannot travel.
+        ModelValidationError: Its configuration cannot be written.
     """
-    with _plainly_saved(model, *companions.values()):
-        model.save_pretrained(str(folder), max_shard_size=max_shard_size)
+    classes = custom_classes(model, registration, companions)
+    code = CodeBundle({}, {})
+    if classes:
+        code = bundle(
+            classes,
+            requirements=() if registration is None else registration.requirements,
+            files=() if registration is None else registration.data_files,
+            name=_model_type(model, registration),
+        )
+    if is_plain(type(model)):
+        code = _write_plain(folder, model, code, registration, config, max_shard_size)
+    else:
+        _write_model(folder, model, max_shard_size)
+    with _plainly_saved(*companions.values()):
         for companion in companions.values():
             companion.save_pretrained(str(folder))
-    classes = custom_classes(model, registration, companions)
-    code = bundle(classes) if classes else CodeBundle({}, {})
     for name, content in code.files.items():
         (folder / name).write_bytes(content)
     if code.requirements:
         lines = "".join(f"{line}\n" for line in code.requirements)
         (folder / REQUIREMENTS).write_text(lines, encoding="utf-8")
-    _map_classes(folder, model, auto_class, registration, companions, code)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return Staged(folder, auto_class, config, code)
+    if not is_plain(type(model)):
+        _map_models(folder, model, auto_class, registration, code)
+    for companion in companions.values():
+        _map_companion(folder, companion, code)
+    document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    prefix = "plain_module." if is_plain(type(model)) else ""
+    return Staged(folder, auto_class, document, code, prefix)
+
+
+def _write_model(folder: Path, model: Any, max_shard_size: str | int) -> None:
+    options: Dict[str, Any] = {}
+    state = model.state_dict()
+    if any("_orig_mod." in name for name in state):  # a compiled part of it
+        options["state_dict"] = {key.replace("_orig_mod.", ""): v for key, v in state.items()}
+    del state
+    with _plainly_saved(model):
+        model.save_pretrained(str(folder), max_shard_size=max_shard_size, **options)
+
+
+def _write_plain(  # noqa: PLR0913  # one call, private
+    folder: Path,
+    model: Any,
+    code: CodeBundle,
+    registration: Registration | None,
+    given: Mapping[str, Any] | None,
+    max_shard_size: str | int,
+) -> CodeBundle:
+    arguments = arguments_of(model, given)
+    model_type = _model_type(model, registration)
+    code, places = with_wrapper(code, model, model_type, arguments)
+    write_weights(model, folder, max_shard_size)
+    document = {
+        **arguments,
+        "model_type": model_type,
+        "architectures": [f"{type(model).__name__}Model"],
+        "auto_map": places,
+        "tie_word_embeddings": bool(tied(model)),
+    }
+    (folder / "config.json").write_text(_json(document), encoding="utf-8")
+    return code
+
+
+def _model_type(model: Any, registration: Registration | None) -> str:
+    if registration is not None:
+        return registration.model_type
+    stated = getattr(getattr(model, "config", None), "model_type", None)
+    return str(stated or model_type_of(type(model)))
 
 
 def custom_classes(
     model: Any, registration: Registration | None, companions: Mapping[str, Any]
 ) -> Tuple[Any, ...]:
     """Return the classes of a model that are not a library's own."""
-    found = [model.config.__class__, type(model), *(type(each) for each in companions.values())]
+    found = [type(model), *(type(each) for each in companions.values())]
+    if not is_plain(type(model)):
+        found.insert(0, type(model.config))
     if registration is not None:
         found += registration.classes
     return tuple(dict.fromkeys(cls for cls in found if not _is_library(cls)))
@@ -110,21 +176,14 @@ def _plainly_saved(*objects: Any) -> Iterator[None]:
             del part._auto_class
 
 
-def _map_classes(
-    folder: Path,
-    model: Any,
-    auto_class: str,
-    registration: Registration | None,
-    companions: Mapping[str, Any],
-    code: CodeBundle,
+def _map_models(
+    folder: Path, model: Any, auto_class: str, registration: Registration | None, code: CodeBundle
 ) -> None:
     """Say in the configurations which class is where; whatever they said before goes."""
     models = {auto_class: type(model)} if registration is None else dict(registration.models)
     mapped = {"AutoConfig": type(model.config), **models}
     places = {name: code.places[cls] for name, cls in mapped.items() if cls in code.places}
     _edit(folder / "config.json", places)
-    for companion in companions.values():
-        _map_companion(folder, companion, code)
 
 
 def _map_companion(folder: Path, companion: Any, code: CodeBundle) -> None:
@@ -153,5 +212,8 @@ def _edit(path: Path, places: Mapping[str, Any]) -> None:
     document.pop("_name_or_path", None)
     if places:
         document["auto_map"] = dict(places)
-    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(_json(document), encoding="utf-8")
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -8,6 +8,8 @@
     │   ├── UnportableCodeError             its code would not run on another machine
     │   ├── UnpinnedBaseError               nobody else can find the model it builds on
     │   └── QuantizedMergeError             adapters would go into weights of a few bits
+    ├── ConflictError
+    │   └── RegistrationConflictError       the name of the model's type is taken
     ├── IncompatibleStateError              (ValueError)
     │   └── AdapterMismatchError            adapters do not fit the model that they are to go onto
     ├── NotFoundError                       (LookupError)
@@ -22,6 +24,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from hfl_core.errors import (
+    ConflictError,
     IncompatibleStateError,
     IntegrityError,
     NotFoundError,
@@ -33,6 +36,7 @@ __all__ = [
     "MergeError",
     "ModelValidationError",
     "QuantizedMergeError",
+    "RegistrationConflictError",
     "RoundTripError",
     "StageNotFoundError",
     "UnpinnedBaseError",
@@ -268,3 +272,30 @@ class StageNotFoundError(NotFoundError):
         self.repo_id = repo_id
         self.stage = stage
         self.occupied = tuple(occupied)
+
+
+class RegistrationConflictError(ConflictError):
+    """The name of the model's type belongs to another model.
+
+    Args:
+        model_type: The name.
+        holder: What has it.
+        suggestion: A name that is likely to be free.
+
+    Attributes:
+        model_type: As given.
+        holder: As given.
+
+    Example:
+        >>> error = RegistrationConflictError("bert", holder="BertConfig", suggestion="my-bert")
+        >>> print(error.message)
+        The model type 'bert' belongs to BertConfig.
+    """
+
+    def __init__(self, model_type: str, *, holder: str, suggestion: str) -> None:
+        super().__init__(
+            f"The model type {model_type!r} belongs to {holder}.",
+            hint=f"Give yours another, model_type = {suggestion!r} for example, or unregister that one.",
+        )
+        self.model_type = model_type
+        self.holder = holder

@@ -17,6 +17,7 @@ from hfl_core import __version__, lazy_exports
 if TYPE_CHECKING:
     from hfl_repo._attributes import GitattributesUpdate as GitattributesUpdate
     from hfl_repo._cards import Card as Card
+    from hfl_repo._cards import CardDraft as CardDraft
     from hfl_repo._cards import CardUpdate as CardUpdate
     from hfl_repo._info import RepoInfo as RepoInfo
     from hfl_repo._manager import RepoManager as RepoManager
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Card": "._cards",
     "CardConflictError": ".errors",
+    "CardDraft": "._cards",
     "CardUpdate": "._cards",
     "Change": "._transfer._change",
     "Commit": "._refs",

@@ -18,7 +18,7 @@ from hfl_repo._info import ARCHIVE_KEY
 from hfl_repo._target import Target
 from hfl_repo.errors import CardConflictError, HeadMovedError, InvalidCardError, RepoArchivedError
 
-__all__ = ["Card", "CardUpdate"]
+__all__ = ["Card", "CardDraft", "CardUpdate"]
 
 _PATH = "README.md"
 
@@ -57,6 +57,28 @@ class CardUpdate:
     kept: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     pull_request: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CardDraft:
+    """A changed card that is not committed yet.
+
+    Attributes:
+        content: The README.md as it is to be.
+        note: What has to stand in the message of the commit that brings it: the next change is merged
+            with what is said there.
+        base: The commit that it was made for.
+        changed: The fields that differ from what is there.
+        kept: The fields that stay as somebody left them there, against what was asked for.
+        warnings: What the Hub does not like about the card, and takes.
+    """
+
+    content: bytes
+    note: str
+    base: str
+    changed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +189,57 @@ class Cards(RepoBase):
         return self._rewrite_card(
             branch, change, message=message or "Update the card", create_pr=create_pr
         )
+
+    def draft_card(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        body: str | None = None,
+        revision: str | None = None,
+        on_conflict: CardOnConflict = "error",
+    ) -> CardDraft:
+        """Work out the card that `update_card` would commit, for a commit that brings more than that.
+
+        Args:
+            metadata: As for `update_card`.
+            body: As for `update_card`.
+            revision: The branch; the default branch if None.
+            on_conflict: As for `update_card`.
+
+        Returns:
+            The card, for the files of `commit`, and what goes into that commit's message.
+
+        Raises:
+            ValidationError: A licence, a tag or a value makes no sense.
+            CardConflictError: Both sides changed a field.
+            InvalidCardError: The card cannot be read, or the Hub does not take the new one.
+
+        Example:
+            >>> repo = RepoManager("ann/digits")
+            >>> draft = repo.draft_card({"license": "mit"})
+            >>> message = f"Add a file\\n\\n{draft.note}"
+            >>> files = {"README.md": draft.content, "a.txt": b"one"}
+            >>> repo.commit(files, message=message).files[0].path
+            'a.txt'
+        """
+        wanted = checked_fields(metadata or {})
+        branch = self._target.at("main" if revision is None else revision)
+        head = self._head(branch.revision)
+        content = read_file(self._hub, branch.at(head, _PATH))
+        said = {} if content is None else remembered(self._hub, branch.at(head))
+        card = self._parsed(content or b"")
+        if ARCHIVE_KEY in card.data:
+            raise RepoArchivedError(self.repo_id)
+        merged = merge(said, card.data, wanted)
+        fields, kept = self._settled(merged, wanted, on_conflict)
+        if content is None and body is not None:
+            card = dataclasses.replace(card, body=body)
+        new = edited(card, fields).encode()
+        problems = check_on_hub(self._hub, new.decode("utf-8"), self.repo_type)
+        if problems.errors:
+            raise InvalidCardError(self.repo_id, problems=problems.errors)
+        note = trailer({**said, **wanted})
+        return CardDraft(new, note, head, tuple(fields), kept, problems.warnings)
 
     def _rewrite_card(
         self,

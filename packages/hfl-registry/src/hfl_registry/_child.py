@@ -1,0 +1,234 @@
+"""What a stranger does with a published model, in a process of its own.
+
+Run by path and alone: nothing of this project is imported, one's own modules cannot be, and nothing outside
+this machine is reached. It reads a request and writes an answer, both JSON; outputs go to a safetensors file.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import json
+import socket
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+
+class _Absent(importlib.abc.MetaPathFinder):
+    """Makes modules of whoever publishes as absent as they are for everybody else."""
+
+    def __init__(self, names):
+        self._names = set(names)
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self._names:
+            message = f"No module named {name!r}"
+            raise ModuleNotFoundError(message, name=name)
+
+
+class _Checks:
+    """Runs checks and keeps what became of each."""
+
+    def __init__(self):
+        self.found = []
+
+    def run(self, name, check):
+        began = time.perf_counter()
+        try:
+            problem, value = None, check()
+        except Exception as error:  # what becomes of it is told to whoever asked
+            problem, value = _told(error), None
+        spent = time.perf_counter() - began
+        self.found.append({"name": name, "problem": problem, "seconds": round(spent, 3)})
+        return value
+
+
+class _Problem(Exception):
+    """Something that is wrong, said already."""
+
+
+def _told(error):
+    if isinstance(error, _Problem):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [frame for frame in frames if "transformers_modules" in frame.filename]
+    where = f" ({Path(places[-1].filename).name}:{places[-1].lineno})" if places else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}{where}"
+
+
+def _flat(value, name="output"):
+    """Name every tensor of an output."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return {name: value.detach()}
+    if isinstance(value, dict) or hasattr(value, "items"):
+        parts = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        parts = list(enumerate(value))
+    else:
+        return {}
+    found = {}
+    for key, inner in parts:
+        found.update(_flat(inner, f"{name}.{key}"))
+    return found
+
+
+def run_forward(model, inputs):
+    """Call a model the way it is compared: nothing random, nothing cached."""
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            output = model(**inputs)
+    finally:
+        model.train(was_training)
+    found = _flat(output)
+    return {
+        name: value.float().contiguous() if value.is_floating_point() else value.contiguous()
+        for name, value in found.items()
+        if "past_key_values" not in name
+    }
+
+
+def _load_model(request, **options):
+    import transformers
+
+    auto = getattr(transformers, request["auto_class"])
+    return auto.from_pretrained(request["folder"], local_files_only=True, **options)
+
+
+def _config_round_trip(request):
+    import tempfile
+
+    import transformers
+
+    trust = {"trust_remote_code": request["has_code"]}
+    config = transformers.AutoConfig.from_pretrained(request["folder"], **trust)
+    with tempfile.TemporaryDirectory() as folder:
+        # A class of its own is not found again by itself: that is the folder's code, looked at above.
+        config._auto_class = None
+        config.save_pretrained(folder)
+        again = type(config).from_pretrained(folder)
+    before, after = config.to_dict(), again.to_dict()
+    ignored = {"transformers_version", "_name_or_path", "auto_map", "_commit_hash"}
+    changed = sorted(
+        key for key in {*before, *after} - ignored if before.get(key) != after.get(key)
+    )
+    if changed:
+        raise _Problem(f"saved and loaded again, its {', '.join(changed)} differ")
+
+
+def _asks_for_trust(request):
+    try:
+        _load_model(request, trust_remote_code=False)
+    except ValueError as error:
+        if "trust_remote_code" in str(error):
+            return
+        raise
+    raise _Problem("it loads without trust_remote_code=True, so its own code is not used")
+
+
+def _load(request):
+    model, info = _load_model(
+        request, output_loading_info=True, trust_remote_code=request["has_code"]
+    )
+    problems = []
+    for kind, text in (
+        ("missing_keys", "not in the file"),
+        ("unexpected_keys", "not in the model"),
+    ):
+        names = sorted(set(info.get(kind, ())) - set(request["excused"]))
+        if names:
+            problems.append(f"{', '.join(map(repr, names[:5]))} {text}")
+    if info.get("mismatched_keys"):
+        problems.append(f"shapes differ: {sorted(map(str, info['mismatched_keys']))[:5]}")
+    if problems:
+        raise _Problem("; ".join(problems))
+    return model
+
+
+def _ties(request, model):
+    values = dict(model.named_parameters(remove_duplicate=False))
+    values.update(model.named_buffers(remove_duplicate=False))
+    prefix = request["prefix"]
+    for names in request["tied"]:
+        places = {values[prefix + name].data_ptr() for name in names if prefix + name in values}
+        if len(places) > 1:
+            raise _Problem(f"{' and '.join(map(repr, names))} were one tensor and are two")
+
+
+def _outputs(request, model):
+    from safetensors.torch import load_file, save_file
+
+    inputs = load_file(request["inputs"])
+    save_file(run_forward(model, inputs), request["outputs"])
+
+
+def _tokenizer(request):
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        request["folder"], trust_remote_code=request["has_code"]
+    )
+    wanted = request["tokenizer"]
+    ids = tokenizer(wanted["text"])["input_ids"]
+    if list(ids) != wanted["ids"]:
+        raise _Problem(
+            f"it reads {wanted['text']!r} as {list(ids)[:12]} instead of {wanted['ids'][:12]}"
+        )
+
+
+def _companion(request, name):
+    import transformers
+
+    auto = getattr(transformers, name)
+    found = auto.from_pretrained(request["folder"], trust_remote_code=request["has_code"])
+    wanted = request["companions"][name]
+    if type(found).__name__ != wanted:
+        raise _Problem(f"{name} gives a {type(found).__name__} instead of a {wanted}")
+
+
+def check(request):
+    """Do all that a request asks for."""
+    checks = _Checks()
+    checks.run("config", lambda: _config_round_trip(request))
+    if request["has_code"]:
+        checks.run("trust", lambda: _asks_for_trust(request))
+    model = checks.run("load", lambda: _load(request))
+    if model is not None:
+        if request["tied"]:
+            checks.run("tied weights", lambda: _ties(request, model))
+        if request["inputs"]:
+            checks.run("outputs", lambda: _outputs(request, model))
+    if request["tokenizer"]:
+        checks.run("tokenizer", lambda: _tokenizer(request))
+    for name in request["companions"]:
+        checks.run(name, lambda name=name: _companion(request, name))
+    return {"checks": checks.found}
+
+
+def _refuse(*_, **__):
+    message = "the network was asked for"
+    raise OSError(message)
+
+
+def main():
+    """Answer the request whose file is named on the command line."""
+    place = Path(sys.argv[1])
+    request = json.loads(place.read_text(encoding="utf-8"))
+    sys.meta_path.insert(0, _Absent(request["absent"]))
+    socket.socket.connect = _refuse
+    warnings.simplefilter("ignore")
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    place.with_suffix(".answer").write_text(json.dumps(check(request)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
