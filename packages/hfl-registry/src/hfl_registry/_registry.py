@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hfl_registry._lifecycle import Staging
 from hfl_registry._loading import Loading
 from hfl_registry._publishing import Published, Publishing
 from hfl_registry._registering import Registering
@@ -9,7 +10,7 @@ from hfl_registry._registering import Registering
 __all__ = ["ModelRegistry", "Published"]
 
 
-class ModelRegistry(Registering, Publishing, Loading):
+class ModelRegistry(Registering, Publishing, Loading, Staging):
     """Publish models that others load with one call.
 
     Args:
