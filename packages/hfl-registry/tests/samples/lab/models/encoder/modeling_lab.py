@@ -1,16 +1,16 @@
 from typing import TYPE_CHECKING
 
+import lab.common.scale
 import torch
+from lab.common import gates as G
+from lab.common import scale
+from lab.common.layers import (
+    Block,
+)
+from lab.common.layers import positions as make_positions
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
-
-import lab.common.scale
-from lab.common import gates as G, scale
-from lab.common.layers import (
-    Block,
-    positions as make_positions,
-)
 
 from .configuration_lab import LabConfig
 from .utils.pe import scales
