@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hfl_registry._adapters._record import AdapterEntry as AdapterEntry
     from hfl_registry._adapters._record import AdapterRecord as AdapterRecord
     from hfl_registry._adapters._record import BasePin as BasePin
+    from hfl_registry._browsing import PublishedModel as PublishedModel
     from hfl_registry._card import ModelCard as ModelCard
     from hfl_registry._card import make_card as make_card
     from hfl_registry._lifecycle import Stage as Stage
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from hfl_registry._quantization import quantization_of as quantization_of
     from hfl_registry._registrations import Registration as Registration
     from hfl_registry._registry import ModelRegistry as ModelRegistry
-    from hfl_registry._registry import Published as Published
     from hfl_registry._report import Check as Check
     from hfl_registry._report import ValidationReport as ValidationReport
     from hfl_registry.errors import AdapterMismatchError as AdapterMismatchError
@@ -52,7 +52,7 @@ _EXPORTS = {
     "ModelRegistry": "._registry",
     "ModelValidationError": ".errors",
     "Published": "._publishing",
-    "Published": "._registry",
+    "PublishedModel": "._browsing",
     "Quantization": "._quantization",
     "QuantizedMergeError": ".errors",
     "Registration": "._registrations",

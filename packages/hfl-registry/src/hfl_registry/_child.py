@@ -117,9 +117,7 @@ def _config_round_trip(request):
     before, after = config.to_dict(), again.to_dict()
     ignored = {"transformers_version", "_name_or_path", "auto_map", "_commit_hash"}
     changed = sorted(
-        key
-        for key in {*before, *after} - ignored
-        if before.get(key) != after.get(key)
+        key for key in {*before, *after} - ignored if before.get(key) != after.get(key)
     )
     if changed:
         raise _Problem(f"saved and loaded again, its {', '.join(changed)} differ")
@@ -140,7 +138,10 @@ def _load(request):
         request, output_loading_info=True, trust_remote_code=request["has_code"]
     )
     problems = []
-    for kind, text in (("missing_keys", "not in the file"), ("unexpected_keys", "not in the model")):
+    for kind, text in (
+        ("missing_keys", "not in the file"),
+        ("unexpected_keys", "not in the model"),
+    ):
         names = sorted(set(info.get(kind, ())) - set(request["excused"]))
         if names:
             problems.append(f"{', '.join(map(repr, names[:5]))} {text}")
@@ -177,7 +178,9 @@ def _tokenizer(request):
     wanted = request["tokenizer"]
     ids = tokenizer(wanted["text"])["input_ids"]
     if list(ids) != wanted["ids"]:
-        raise _Problem(f"it reads {wanted['text']!r} as {list(ids)[:12]} instead of {wanted['ids'][:12]}")
+        raise _Problem(
+            f"it reads {wanted['text']!r} as {list(ids)[:12]} instead of {wanted['ids'][:12]}"
+        )
 
 
 def _companion(request, name):

@@ -58,9 +58,7 @@ def _ids(vocabulary: int, generator: Any) -> Any:
     return torch.randint(0, vocabulary, (2, _LENGTH), generator=generator)
 
 
-def _by_first_layer(
-    model: Any, names: Mapping[str, Any], generator: Any
-) -> Dict[str, Any] | None:
+def _by_first_layer(model: Any, names: Mapping[str, Any], generator: Any) -> Dict[str, Any] | None:
     """A module with one argument: its first layer tells what that is."""
     import torch
 

@@ -67,6 +67,9 @@ class {name}Model(PreTrainedModel):
             owner, _, last = name.rpartition(".")
             parent = model.plain_module.get_submodule(owner)
             parent._buffers[last] = value.to(parent._buffers[last].device)
+        for copy, first in (cls._tied_weights_keys or {{}}).items():
+            owner, _, last = copy.rpartition(".")
+            setattr(model.get_submodule(owner), last, model.get_parameter(first))
         return loaded
 
     def forward(self, *args, **kwargs):
@@ -168,7 +171,10 @@ def with_wrapper(
         "AutoConfig": f"{name}.{cls.__name__}Config",
         "AutoModel": f"{name}.{cls.__name__}Model",
     }
-    return CodeBundle(files, code.places, code.requirements), places
+    from importlib.metadata import version
+
+    needed = {*code.requirements, f"transformers=={version('transformers')}"}
+    return CodeBundle(files, code.places, tuple(sorted(needed))), places
 
 
 def tied(module: Any) -> Dict[str, str]:

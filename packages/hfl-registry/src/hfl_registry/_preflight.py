@@ -56,7 +56,8 @@ def _settings(config: Any) -> Any:
     return {
         name: value
         for name, value in vars(config).items()
-        if not name.startswith("_") and name not in ("dtype", "torch_dtype", "quantization_config")
+        if not name.startswith("_")
+        and name not in ("dtype", "torch_dtype", "quantization_config")
         and not hasattr(value, "to_dict")
     }
 

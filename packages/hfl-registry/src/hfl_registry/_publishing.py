@@ -302,9 +302,7 @@ def _failed(model: Any, error: HflError) -> ValidationReport:
     return ValidationReport(type(model).__name__, checks)
 
 
-def _sent(
-    repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sending
-) -> Published:
+def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sending) -> Published:
     """Bring a folder and a card into a branch, in one commit."""
     from hfl_repo import HeadMovedError, RefExistsError
 

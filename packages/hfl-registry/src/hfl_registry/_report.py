@@ -68,8 +68,6 @@ class ValidationReport:
         """
         failed = [check.name for check in self.checks if check.status == "failed"]
         if failed == ["outputs"] and self.difference is not None:
-            raise RoundTripError(
-                self.name, difference=self.difference, tolerance=self.tolerance
-            )
+            raise RoundTripError(self.name, difference=self.difference, tolerance=self.tolerance)
         if failed:
             raise ModelValidationError(self.name, self.problems)

@@ -21,7 +21,13 @@ __all__ = ["validate_staged"]
 _LOG = get_logger(__name__)
 _TEXT = "The quick brown fox, 42 times."
 # Values that name a token, a profile or another place of modules have no business in a stranger's process.
-_REMOVED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_MODULES_CACHE", "TRANSFORMERS_CACHE", "PYTHONPATH")
+_REMOVED = (
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_MODULES_CACHE",
+    "TRANSFORMERS_CACHE",
+    "PYTHONPATH",
+)
 
 
 def validate_staged(
@@ -81,9 +87,7 @@ def _judged(check: Check, difference: float, tolerance: float, text: str) -> Che
     return Check(check.name, "passed" if is_close else "failed", text, check.seconds)
 
 
-def _expected(
-    model: Any, inputs: Mapping[str, Any] | None
-) -> Tuple[Dict[str, Any] | None, str]:
+def _expected(model: Any, inputs: Mapping[str, Any] | None) -> Tuple[Dict[str, Any] | None, str]:
     """What the live model computes, or why that is not known."""
     from hfl_registry._child import run_forward
 
@@ -96,7 +100,10 @@ def _expected(
     except Exception as error:
         _LOG.debug("The live model does not take the input: %s", error)
         kind = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        return None, f"the live model does not take the input that was made for it ({kind}); pass inputs="
+        return (
+            None,
+            f"the live model does not take the input that was made for it ({kind}); pass inputs=",
+        )
 
 
 def _request(
@@ -109,7 +116,9 @@ def _request(
     from safetensors.torch import save_file
 
     if inputs is not None:
-        save_file({k: v.cpu().contiguous() for k, v in inputs.items()}, str(work / "inputs.safetensors"))
+        save_file(
+            {k: v.cpu().contiguous() for k, v in inputs.items()}, str(work / "inputs.safetensors")
+        )
     tokenizer = companions.get("tokenizer")
     autos = {"processor": "AutoProcessor", "image_processor": "AutoImageProcessor"}
     ignored = getattr(model, "_keys_to_ignore_on_load_missing", None) or ()
@@ -124,9 +133,11 @@ def _request(
         "prefix": staged.prefix,
         "tied": tied,
         "excused": [*map(str, ignored), *(staged.prefix + n for group in tied for n in group)],
-        "tokenizer": None
-        if tokenizer is None
-        else {"text": _TEXT, "ids": [int(each) for each in tokenizer(_TEXT)["input_ids"]]},
+        "tokenizer": (
+            None
+            if tokenizer is None
+            else {"text": _TEXT, "ids": [int(each) for each in tokenizer(_TEXT)["input_ids"]]}
+        ),
         "companions": {
             autos[kind]: type(each).__name__ for kind, each in companions.items() if kind in autos
         },
@@ -199,7 +210,10 @@ def _compared(expected: Mapping[str, Any], path: Path) -> Tuple[float, str]:
     worst, which = 0.0, ""
     for name, value in expected.items():
         if found[name].shape != value.shape:
-            return float("inf"), f"{name} has the shape {list(found[name].shape)}, not {list(value.shape)}"
+            return (
+                float("inf"),
+                f"{name} has the shape {list(found[name].shape)}, not {list(value.shape)}",
+            )
         if not value.numel():
             continue
         ours, theirs = value.double(), found[name].double()

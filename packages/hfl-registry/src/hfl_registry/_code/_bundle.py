@@ -97,7 +97,9 @@ class _Gathering:
         for source in {source.name: source for source in entries.values()}.values():
             self._follow(source)
         if self._missing:
-            raise UnportableCodeError(self._classes[0].__name__, missing=list(dict.fromkeys(self._missing)))
+            raise UnportableCodeError(
+                self._classes[0].__name__, missing=list(dict.fromkeys(self._missing))
+            )
         self._add_given_files()
         flat = _flat_names(self._sources, {source.name for source in entries.values()})
         texts = {flat[name]: self._rewritten(name, flat) for name in self._sources}
@@ -128,7 +130,8 @@ class _Gathering:
             place = locate(cls.__module__)
             if place.kind != "own" or place.path is None:
                 raise UnportableCodeError(
-                    cls.__name__, missing=[f"its source ({cls.__module__} is {_reason(place.kind)})"]
+                    cls.__name__,
+                    missing=[f"its source ({cls.__module__} is {_reason(place.kind)})"],
                 )
             found[cls] = source_of(cls.__module__, place)
         return found
@@ -139,7 +142,9 @@ class _Gathering:
             where = _place_of(cls)
             self._missing.append(f"{where} ({cls.__name__} is defined inside a function)")
         elif "." in cls.__qualname__:
-            self._missing.append(f"{_place_of(cls)} ({cls.__name__} is defined inside another class)")
+            self._missing.append(
+                f"{_place_of(cls)} ({cls.__name__} is defined inside another class)"
+            )
         elif cls.__module__ != "__main__":
             module = sys.modules.get(cls.__module__)
             if not hasattr(module, cls.__name__):

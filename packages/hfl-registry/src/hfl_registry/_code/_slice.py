@@ -49,7 +49,8 @@ def sliced_main(classes: Sequence[Any], name: str) -> Source:
             if needed in _GIVEN:
                 continue
             raise UnportableCodeError(
-                classes[0].__name__, missing=[f"{where} (uses {needed!r}, which it does not define)"]
+                classes[0].__name__,
+                missing=[f"{where} (uses {needed!r}, which it does not define)"],
             )
         index = binders[needed]
         if index not in wanted:
@@ -78,7 +79,9 @@ def _sources(cls: Any) -> Tuple[str, List[str]]:
     if not any(f"class {cls.__name__}" in cell for cell in cells):
         raise UnportableCodeError(
             cls.__name__,
-            missing=["its source (it was typed into a prompt that keeps none; save it as a .py file)"],
+            missing=[
+                "its source (it was typed into a prompt that keeps none; save it as a .py file)"
+            ],
         )
     return "the notebook", [cell for cell in cells if _parses(cell)]
 
@@ -96,9 +99,7 @@ def _parses(text: str) -> bool:
 
 
 def _segment(text: str, node: ast.stmt) -> str:
-    first = min(
-        [node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))]
-    )
+    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
 
