@@ -15,7 +15,16 @@ from hfl_registry.errors import StageNotFoundError
 if TYPE_CHECKING:
     from hfl_repo import Ref, RepoManager
 
-__all__ = ["STAGES", "Stage", "StageMove", "Stages", "Staging", "stage_revision"]
+__all__ = [
+    "STAGES",
+    "Stage",
+    "StageMove",
+    "Stages",
+    "Staging",
+    "is_stage_tag",
+    "stage_of_tag",
+    "stage_revision",
+]
 
 STAGES = ("candidate", "staging", "production", "archived")
 # 'stage/production' and 'stage/production/…' could not both exist: names of tags are paths.
@@ -236,6 +245,17 @@ def stage_revision(repo: RepoManager, stage: str, revision: str | None) -> str:
     if revision is not None:
         raise ConfigError(f"Stage {stage!r} or revision {revision!r}: one of the two.")
     return Stages(repo).commit_of(stage)
+
+
+def is_stage_tag(name: str) -> bool:
+    """Whether a tag is one that stages are kept with."""
+    return name.startswith((_CURRENT, _HISTORY))
+
+
+def stage_of_tag(name: str) -> str | None:
+    """Return the stage whose model a tag marks; None for any other tag."""
+    stage = name[len(_CURRENT) :]
+    return stage if name.startswith(_CURRENT) and stage in STAGES else None
 
 
 def _check(name: str) -> None:
