@@ -12,12 +12,11 @@ __all__ = ["builtin_config", "register_autos", "unregister_autos"]
 
 def builtin_config(model_type: str) -> Any:
     """Return the configuration class that transformers itself has under a name, or None."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-
-    if model_type not in CONFIG_MAPPING_NAMES:
-        return None
     from transformers import CONFIG_MAPPING
+    from transformers.models.auto import configuration_auto
 
+    if model_type not in vars(configuration_auto)["CONFIG_MAPPING_NAMES"]:
+        return None
     return CONFIG_MAPPING[model_type]
 
 

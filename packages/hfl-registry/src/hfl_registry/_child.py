@@ -6,6 +6,7 @@ this machine is reached. It reads a request and writes an answer, both JSON; out
 
 from __future__ import annotations
 
+import functools
 import importlib.abc
 import json
 import socket
@@ -14,15 +15,16 @@ import time
 import traceback
 import warnings
 from pathlib import Path
+from typing import Any, Callable, Dict, List
 
 
 class _Absent(importlib.abc.MetaPathFinder):
     """Makes modules of whoever publishes as absent as they are for everybody else."""
 
-    def __init__(self, names):
+    def __init__(self, names: List[str]) -> None:
         self._names = set(names)
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, *_: Any) -> None:
         if name.partition(".")[0] in self._names:
             message = f"No module named {name!r}"
             raise ModuleNotFoundError(message, name=name)
@@ -31,26 +33,26 @@ class _Absent(importlib.abc.MetaPathFinder):
 class _Checks:
     """Runs checks and keeps what became of each."""
 
-    def __init__(self):
-        self.found = []
+    def __init__(self) -> None:
+        self.found: List[Dict[str, Any]] = []
 
-    def run(self, name, check):
+    def run(self, name: str, check: Callable[[], Any]) -> Any:
         began = time.perf_counter()
         try:
             problem, value = None, check()
-        except Exception as error:  # what becomes of it is told to whoever asked
+        except Exception as error:  # noqa: BLE001  # what becomes of it is told to whoever asked
             problem, value = _told(error), None
         spent = time.perf_counter() - began
         self.found.append({"name": name, "problem": problem, "seconds": round(spent, 3)})
         return value
 
 
-class _Problem(Exception):
+class _ProblemError(Exception):
     """Something that is wrong, said already."""
 
 
-def _told(error):
-    if isinstance(error, _Problem):
+def _told(error: Exception) -> str:
+    if isinstance(error, _ProblemError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     places = [frame for frame in frames if "transformers_modules" in frame.filename]
@@ -58,7 +60,7 @@ def _told(error):
     return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}{where}"
 
 
-def _flat(value, name="output"):
+def _flat(value: Any, name: str = "output") -> Dict[str, Any]:
     """Name every tensor of an output."""
     import torch
 
@@ -70,13 +72,13 @@ def _flat(value, name="output"):
         parts = list(enumerate(value))
     else:
         return {}
-    found = {}
+    found: Dict[str, Any] = {}
     for key, inner in parts:
         found.update(_flat(inner, f"{name}.{key}"))
     return found
 
 
-def run_forward(model, inputs):
+def run_forward(model: Any, inputs: Dict[str, Any]) -> Dict[str, Any]:
     """Call a model the way it is compared: nothing random, nothing cached."""
     import torch
 
@@ -95,14 +97,14 @@ def run_forward(model, inputs):
     }
 
 
-def _load_model(request, **options):
+def _load_model(request: Dict[str, Any], **options: Any) -> Any:
     import transformers
 
     auto = getattr(transformers, request["auto_class"])
     return auto.from_pretrained(request["folder"], local_files_only=True, **options)
 
 
-def _config_round_trip(request):
+def _config_round_trip(request: Dict[str, Any]) -> None:
     import tempfile
 
     import transformers
@@ -120,20 +122,20 @@ def _config_round_trip(request):
         key for key in {*before, *after} - ignored if before.get(key) != after.get(key)
     )
     if changed:
-        raise _Problem(f"saved and loaded again, its {', '.join(changed)} differ")
+        raise _ProblemError(f"saved and loaded again, its {', '.join(changed)} differ")
 
 
-def _asks_for_trust(request):
+def _asks_for_trust(request: Dict[str, Any]) -> None:
     try:
         _load_model(request, trust_remote_code=False)
     except ValueError as error:
         if "trust_remote_code" in str(error):
             return
         raise
-    raise _Problem("it loads without trust_remote_code=True, so its own code is not used")
+    raise _ProblemError("it loads without trust_remote_code=True, so its own code is not used")
 
 
-def _load(request):
+def _load(request: Dict[str, Any]) -> Any:
     model, info = _load_model(
         request, output_loading_info=True, trust_remote_code=request["has_code"]
     )
@@ -148,28 +150,28 @@ def _load(request):
     if info.get("mismatched_keys"):
         problems.append(f"shapes differ: {sorted(map(str, info['mismatched_keys']))[:5]}")
     if problems:
-        raise _Problem("; ".join(problems))
+        raise _ProblemError("; ".join(problems))
     return model
 
 
-def _ties(request, model):
+def _ties(request: Dict[str, Any], model: Any) -> None:
     values = dict(model.named_parameters(remove_duplicate=False))
     values.update(model.named_buffers(remove_duplicate=False))
     prefix = request["prefix"]
     for names in request["tied"]:
         places = {values[prefix + name].data_ptr() for name in names if prefix + name in values}
         if len(places) > 1:
-            raise _Problem(f"{' and '.join(map(repr, names))} were one tensor and are two")
+            raise _ProblemError(f"{' and '.join(map(repr, names))} were one tensor and are two")
 
 
-def _outputs(request, model):
+def _outputs(request: Dict[str, Any], model: Any) -> None:
     from safetensors.torch import load_file, save_file
 
     inputs = load_file(request["inputs"])
     save_file(run_forward(model, inputs), request["outputs"])
 
 
-def _tokenizer(request):
+def _tokenizer(request: Dict[str, Any]) -> None:
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -178,22 +180,22 @@ def _tokenizer(request):
     wanted = request["tokenizer"]
     ids = tokenizer(wanted["text"])["input_ids"]
     if list(ids) != wanted["ids"]:
-        raise _Problem(
+        raise _ProblemError(
             f"it reads {wanted['text']!r} as {list(ids)[:12]} instead of {wanted['ids'][:12]}"
         )
 
 
-def _companion(request, name):
+def _companion(request: Dict[str, Any], name: str) -> None:
     import transformers
 
     auto = getattr(transformers, name)
     found = auto.from_pretrained(request["folder"], trust_remote_code=request["has_code"])
     wanted = request["companions"][name]
     if type(found).__name__ != wanted:
-        raise _Problem(f"{name} gives a {type(found).__name__} instead of a {wanted}")
+        raise _ProblemError(f"{name} gives a {type(found).__name__} instead of a {wanted}")
 
 
-def check(request):
+def check(request: Dict[str, Any]) -> Dict[str, Any]:
     """Do all that a request asks for."""
     checks = _Checks()
     checks.run("config", lambda: _config_round_trip(request))
@@ -208,25 +210,26 @@ def check(request):
     if request["tokenizer"]:
         checks.run("tokenizer", lambda: _tokenizer(request))
     for name in request["companions"]:
-        checks.run(name, lambda name=name: _companion(request, name))
+        checks.run(name, functools.partial(_companion, request, name))
     return {"checks": checks.found}
 
 
-def _refuse(*_, **__):
+def _refuse(*_: Any, **__: Any) -> None:
     message = "the network was asked for"
     raise OSError(message)
 
 
-def main():
+def main() -> None:
     """Answer the request whose file is named on the command line."""
     place = Path(sys.argv[1])
     request = json.loads(place.read_text(encoding="utf-8"))
     sys.meta_path.insert(0, _Absent(request["absent"]))
-    socket.socket.connect = _refuse
+    setattr(socket.socket, "connect", _refuse)  # noqa: B010  # no assignment to a method
     warnings.simplefilter("ignore")
     import transformers
 
-    transformers.logging.set_verbosity_error()
+    quiet: Any = transformers.logging.set_verbosity_error
+    quiet()
     place.with_suffix(".answer").write_text(json.dumps(check(request)), encoding="utf-8")
 
 

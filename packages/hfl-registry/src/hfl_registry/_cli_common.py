@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, TypeVar
@@ -103,7 +102,7 @@ def named_class(name: str) -> Any:
     module_name, _, class_name = name.partition(":")
     if not module_name or not class_name:
         raise ValidationError(f"{name!r} names no class.", hint="Write it as package.module:Class")
-    here = os.getcwd()
+    here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:

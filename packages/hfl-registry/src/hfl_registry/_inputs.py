@@ -23,7 +23,7 @@ def sample_inputs(model: Any) -> Dict[str, Any] | None:
     import torch
 
     generator = torch.Generator().manual_seed(_SEED)
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     names = _names(model)
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     vocabulary = _first(text, "vocab_size") or _first(config, "vocab_size")
@@ -44,12 +44,20 @@ def sample_inputs(model: Any) -> Dict[str, Any] | None:
 
 
 def _names(model: Any) -> Mapping[str, Any]:
-    parameters = inspect.signature(model.forward).parameters
-    return {
-        name: parameter
-        for name, parameter in parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
+    """Name the arguments of forward; of a parent's, where one only hands everything on."""
+    for cls in type(model).__mro__:
+        if "forward" not in vars(cls):
+            continue
+        parameters = inspect.signature(vars(cls)["forward"]).parameters
+        found = {
+            name: parameter
+            for name, parameter in parameters.items()
+            if name != "self"
+            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        }
+        if found:
+            return found
+    return {}
 
 
 def _ids(vocabulary: int, generator: Any) -> Any:

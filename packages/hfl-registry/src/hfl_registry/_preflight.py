@@ -87,10 +87,8 @@ def _vocabulary(model: Any, companions: Mapping[str, Any]) -> List[str]:
     rows, tokens = embeddings.weight.shape[0], len(tokenizer)
     name = next((key for key, value in model.named_modules() if value is embeddings), "embeddings")
     if tokens > rows:
-        return [
-            f"'{name}.weight' has {rows} rows and the tokenizer {tokens} tokens "
-            f"(model.resize_token_embeddings({tokens}))"
-        ]
+        text = f"'{name}.weight' has {rows} rows and the tokenizer {tokens} tokens"
+        return [f"{text} (model.resize_token_embeddings({tokens}))"]
     stated = getattr(model.config, "vocab_size", rows)
     if stated != rows:
         return [f"'{name}.weight' has {rows} rows and the config says vocab_size={stated}"]

@@ -87,7 +87,7 @@ class _Sending:
 class Publishing(AdapterPublishing):
     """What `ModelRegistry` sends."""
 
-    def validate(  # noqa: PLR0913  # each has a default that most keep
+    def validate(
         self,
         model: Any,
         *,
@@ -339,7 +339,7 @@ def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sen
     )
 
 
-def _commit(  # noqa: PLR0913  # one call, private
+def _commit(
     repo: RepoManager,
     staged: Staged,
     described: ModelCard,

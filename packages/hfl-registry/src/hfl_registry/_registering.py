@@ -20,7 +20,7 @@ __all__ = ["Registering"]
 class Registering(RegistryBase):
     """What `ModelRegistry` knows of classes. It is the process's: all managers share it."""
 
-    def register(  # noqa: PLR0913  # each has a default that most keep
+    def register(
         self,
         model_class: Any,
         config_class: Any = None,

@@ -7,7 +7,7 @@ import threading
 from types import MappingProxyType
 from typing import Any, Dict, Iterator, Mapping, Tuple
 
-__all__ = ["Registration", "Table", "TABLE", "full_name"]
+__all__ = ["TABLE", "Registration", "Table", "full_name"]
 
 
 def full_name(cls: Any) -> str:
@@ -82,9 +82,9 @@ class Table:
 
     def of(self, cls: Any) -> Registration | None:
         """Return the registration that a class belongs to."""
-        names = {full_name(parent) for parent in (cls,)}
+        name = full_name(cls)
         for found in self:
-            if any(full_name(each) in names for each in found.classes):
+            if any(full_name(each) == name for each in found.classes):
                 return found
         return None
 

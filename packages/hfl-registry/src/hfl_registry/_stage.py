@@ -114,7 +114,7 @@ def _write_model(folder: Path, model: Any, max_shard_size: str | int) -> None:
         model.save_pretrained(str(folder), max_shard_size=max_shard_size, **options)
 
 
-def _write_plain(  # noqa: PLR0913  # one call, private
+def _write_plain(
     folder: Path,
     model: Any,
     code: CodeBundle,
@@ -166,6 +166,8 @@ def _plainly_saved(*objects: Any) -> Iterator[None]:
     hidden: List[Any] = []
     for each in objects:
         for part in (each, getattr(each, "config", None)):
+            if part is None:
+                continue
             if getattr(part, "_auto_class", None) is not None and "_auto_class" not in vars(part):
                 part._auto_class = None
                 hidden.append(part)

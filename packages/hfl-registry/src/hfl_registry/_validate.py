@@ -94,10 +94,10 @@ def _expected(model: Any, inputs: Mapping[str, Any] | None) -> Tuple[Dict[str, A
     if inputs is None:
         return None, "it cannot be told what the model takes; pass inputs={'name': tensor}"
     device = next((each.device for each in model.parameters()), None)
-    moved = {name: value.to(device) for name, value in inputs.items()} if device else inputs
+    moved = {name: value.to(device) for name, value in inputs.items()} if device else dict(inputs)
     try:
         return {key: value.cpu() for key, value in run_forward(model, moved).items()}, ""
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever a model raises is told
         _LOG.debug("The live model does not take the input: %s", error)
         kind = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return (

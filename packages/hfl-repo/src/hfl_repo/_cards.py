@@ -198,7 +198,7 @@ class Cards(RepoBase):
         revision: str | None = None,
         on_conflict: CardOnConflict = "error",
     ) -> CardDraft:
-        """Work out the card that `update_card` would commit, for a commit that brings more than that.
+        r"""Work out the card that `update_card` would commit, for a commit that brings more than that.
 
         Args:
             metadata: As for `update_card`.
@@ -217,7 +217,7 @@ class Cards(RepoBase):
         Example:
             >>> repo = RepoManager("ann/digits")
             >>> draft = repo.draft_card({"license": "mit"})
-            >>> message = f"Add a file\\n\\n{draft.note}"
+            >>> message = f"Add a file\n\n{draft.note}"
             >>> files = {"README.md": draft.content, "a.txt": b"one"}
             >>> repo.commit(files, message=message).files[0].path
             'a.txt'

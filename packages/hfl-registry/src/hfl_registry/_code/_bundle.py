@@ -123,7 +123,7 @@ class _Gathering:
             if self._missing:
                 raise UnportableCodeError(mains[0].__name__, missing=self._missing)
             main = sliced_main(mains, self._main)
-            found.update({cls: main for cls in mains})
+            found.update(dict.fromkeys(mains, main))
         for cls in self._classes:
             if cls.__module__ == "__main__":
                 continue
