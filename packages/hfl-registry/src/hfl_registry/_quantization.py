@@ -99,10 +99,7 @@ def check_storable(model: Any) -> Quantization | None:
         shown = ", ".join(map(repr, found.modules[:3]))
         raise ModelValidationError(
             name,
-            [
-                f"{shown} and others are quantized ({found.method}) and its configuration does not say "
-                "so; load it with from_pretrained(…, quantization_config=…) instead"
-            ],
+            [f"{shown} and others are quantized ({found.method}), but its config does not say so"],
         )
     quantizer = getattr(model, "hf_quantizer", None)
     if quantizer is not None and not _is_safe(quantizer):
@@ -204,7 +201,7 @@ def _full_weight(module: Any, base: str, method: str) -> Any:
 
 
 def _undeclare(model: Any) -> None:
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if getattr(config, "quantization_config", None) is not None:
         del config.quantization_config
     for name in ("hf_quantizer", "quantization_method", "is_quantized", "_is_quantized"):
