@@ -7,7 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from hfl_core.errors import NotFoundError
+from hfl_registry._adapters._write import CONFIG as ADAPTERS
 from hfl_registry._base import RegistryBase
+from hfl_registry._lifecycle import is_stage_tag, stage_of_tag
 from hfl_registry._loading import auto_class_of
 from hfl_registry._stage import REQUIREMENTS
 
@@ -31,6 +33,8 @@ class PublishedModel:
         code: The files of code that it brings.
         requirements: What these need from an index, as pip takes it.
         size: Bytes of its weights.
+        stages: The stages of a model's life that it is in.
+        base: Of adapters, the model that they belong on, with its commit.
     """
 
     repo_id: str
@@ -42,6 +46,8 @@ class PublishedModel:
     code: Tuple[str, ...]
     requirements: Tuple[str, ...]
     size: int
+    stages: Tuple[str, ...] = ()
+    base: str | None = None
 
 
 class Browsing(RegistryBase):
@@ -61,23 +67,29 @@ class Browsing(RegistryBase):
         """
         repo = self._repo(repo_id)
         tree = repo.tree(revision)
-        if "config.json" not in tree.files:
+        adapters = "config.json" not in tree.files and ADAPTERS in tree.files
+        if "config.json" not in tree.files and not adapters:
             raise NotFoundError(f"There is no model in {repo.repo_id!r}: it has no config.json.")
-        config: Dict[str, Any] = json.loads(repo.read("config.json", tree.commit))
+        config: Dict[str, Any] = json.loads(
+            repo.read(ADAPTERS if adapters else "config.json", tree.commit)
+        )
         lines: List[str] = []
         if REQUIREMENTS in tree.files:
             lines = repo.read(REQUIREMENTS, tree.commit).decode("utf-8").split()
         weights = [file for path, file in tree.files.items() if path.endswith(".safetensors")]
+        refs = sorted(ref.name for ref in repo.list_tags() if ref.commit == tree.commit)
         return PublishedModel(
             repo.repo_id,
             tree.commit,
-            tuple(sorted(ref.name for ref in repo.list_tags() if ref.commit == tree.commit)),
-            str(config.get("model_type", "")),
+            tuple(name for name in refs if not is_stage_tag(name)),
+            str(config.get("peft_type" if adapters else "model_type", "")),
             str((config.get("architectures") or [""])[0]),
-            auto_class_of(config),
+            "" if adapters else auto_class_of(config),
             tuple(sorted(path for path in tree.files if path.endswith(".py"))),
             tuple(lines),
             sum(file.size for file in weights),
+            tuple(stage for name in refs if (stage := stage_of_tag(name)) is not None),
+            f"{config.get('base_model_name_or_path')}@{config.get('revision')}" if adapters else None,
         )
 
     def card(self, repo_id: str, *, revision: str | None = None) -> str:

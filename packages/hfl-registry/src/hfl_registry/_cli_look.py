@@ -79,6 +79,8 @@ def show(
             "code": "Code",
             "requirements": "Requirements",
             "size": "Weights",
+            "stages": "Stages",
+            "base": "Base model",
         },
         show={
             "commit": _short,
@@ -86,6 +88,8 @@ def show(
             "code": _listed,
             "requirements": _listed,
             "size": _size,
+            "stages": _listed,
+            "base": lambda value: value or "-",
         },
     )
 
@@ -109,6 +113,9 @@ def card(
 @click.command()
 @click.argument("repo_id", metavar="REPO|FOLDER")
 @click.option("--revision", metavar="REV", help="A branch, tag or commit.  [default: main]")
+@click.option(
+    "--stage", metavar="STAGE", help="The stage whose model to load, instead of a revision."
+)
 @click.option("--auto-class", metavar="NAME", help="The Auto class to load it with.")
 @trust_option
 @hub_options

@@ -9,12 +9,22 @@ import re
 from typing import TYPE_CHECKING, Callable
 
 from hfl_core.errors import ConfigError, ConflictError
+from hfl_registry._base import RegistryBase
 from hfl_registry.errors import StageNotFoundError
 
 if TYPE_CHECKING:
     from hfl_repo import Ref, RepoManager
 
-__all__ = ["STAGES", "Stage", "StageMove", "Stages"]
+__all__ = [
+    "STAGES",
+    "Stage",
+    "StageMove",
+    "Stages",
+    "Staging",
+    "is_stage_tag",
+    "stage_of_tag",
+    "stage_revision",
+]
 
 STAGES = ("candidate", "staging", "production", "archived")
 # 'stage/production' and 'stage/production/…' could not both exist: names of tags are paths.
@@ -162,6 +172,90 @@ class Stages:
                 moves.append(StageMove(ref.commit, at, ref.name))
         moves.sort(key=lambda move: move.at, reverse=True)
         return Stage(name, commit, _CURRENT + name, tuple(moves))
+
+
+class Staging(RegistryBase):
+    """What `ModelRegistry` does with the stages of a model's life."""
+
+    def stage(self, repo_id: str, stage: str, *, revision: str | None = None) -> Stage:
+        """Put a published model into a stage.
+
+        A stage is a tag, ``stage/production``, that moves; every move leaves a dated tag that stays,
+        ``stage-history/production/20300101T000000.000000Z``.
+
+        Args:
+            repo_id: The repository.
+            stage: ``"candidate"``, ``"staging"``, ``"production"`` or ``"archived"``.
+            revision: A branch, a tag, a commit, or another stage, to move its model on; the default
+                branch if None.
+
+        Returns:
+            The stage as it is now.
+
+        Raises:
+            ConfigError: There is no such stage.
+            StageNotFoundError: The stage that was named as the revision is empty.
+            RevisionNotFoundError: There is no such revision.
+            ConflictError: It is in production and is to be archived.
+
+        Example:
+            >>> ModelRegistry().stage("ann/digits", "production").tag
+            'stage/production'
+        """
+        return Stages(self._repo(repo_id)).put(stage, revision)
+
+    def stages(self, repo_id: str) -> tuple[Stage, ...]:
+        """List the stages of a repository that hold a model or have held one.
+
+        Args:
+            repo_id: The repository.
+
+        Returns:
+            The stages, in the order of a model's life, each with its history.
+
+        Example:
+            >>> [each.name for each in ModelRegistry().stages("ann/digits")]
+            ['production']
+        """
+        return Stages(self._repo(repo_id)).list()
+
+    def clear_stage(self, repo_id: str, stage: str) -> Stage:
+        """Take what is in a stage out of it; its history stays.
+
+        Args:
+            repo_id: The repository.
+            stage: The stage.
+
+        Returns:
+            The stage as it is now.
+
+        Raises:
+            StageNotFoundError: Nothing is in it.
+        """
+        return Stages(self._repo(repo_id)).clear(stage)
+
+
+def stage_revision(repo: RepoManager, stage: str, revision: str | None) -> str:
+    """Return the commit that is in a stage.
+
+    Raises:
+        ConfigError: A revision was named as well, or there is no such stage.
+        StageNotFoundError: Nothing is in it.
+    """
+    if revision is not None:
+        raise ConfigError(f"Stage {stage!r} or revision {revision!r}: one of the two.")
+    return Stages(repo).commit_of(stage)
+
+
+def is_stage_tag(name: str) -> bool:
+    """Whether a tag is one that stages are kept with."""
+    return name.startswith((_CURRENT, _HISTORY))
+
+
+def stage_of_tag(name: str) -> str | None:
+    """Return the stage whose model a tag marks; None for any other tag."""
+    stage = name[len(_CURRENT) :]
+    return stage if name.startswith(_CURRENT) and stage in STAGES else None
 
 
 def _check(name: str) -> None:

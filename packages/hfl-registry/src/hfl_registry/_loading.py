@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
 from hfl_core.errors import ConfigError, NotFoundError
+from hfl_registry._adapters._load import holds_adapters, load_published
 from hfl_registry._base import RegistryBase
 from hfl_registry._heads import BASE, auto_class_named
+from hfl_registry._lifecycle import stage_revision
 from hfl_registry._registrations import TABLE
 
 __all__ = ["Loading", "auto_class_of", "loading_lines"]
@@ -28,18 +30,23 @@ class Loading(RegistryBase):
         repo_id: str,
         *,
         revision: str | None = None,
+        stage: str | None = None,
         trust_remote_code: bool = False,
         auto_class: str | None = None,
         **options: Any,
     ) -> Any:
         """Load a model from a repository, each file verified by its digest.
 
+        Adapters are loaded on the base that they are pinned to, with the tokens that were added to it.
+
         Args:
             repo_id: The repository, or a folder with the same files.
             revision: A branch, a tag or a commit; the default branch if None.
+            stage: The stage whose model to load, instead of a revision: ``"production"``.
             trust_remote_code: Whether the code in the repository may run; look at it first.
             auto_class: The Auto class to load it with; None for what its configuration says.
-            **options: For ``from_pretrained``.
+            **options: For ``from_pretrained``. Of adapters also ``base`` and ``base_revision`` (another
+                base than the pinned one), ``adapters`` (which of several) and ``is_trainable``.
 
         Returns:
             The model, in evaluation mode.
@@ -49,9 +56,15 @@ class Loading(RegistryBase):
             RevisionNotFoundError: It has no such revision.
             ConfigError: It brings code of its own, which was not to run.
             NotFoundError: There is no model in it.
+            StageNotFoundError: Nothing is in that stage.
+            AdapterMismatchError: Adapters do not fit their base.
         """
         place = Path(repo_id)
+        if stage is not None:
+            revision = stage_revision(self._repo(repo_id), stage, revision)
         folder = place if place.is_dir() else self._repo(repo_id).download(revision=revision)
+        if holds_adapters(folder):
+            return load_published(folder, self._repo, options, trust_remote_code=trust_remote_code)
         config = _config(folder, repo_id)
         name = auto_class or auto_class_of(config)
         code = config.get("auto_map") or {}

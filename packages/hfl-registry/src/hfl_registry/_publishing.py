@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from hfl_core import get_logger
-from hfl_core.errors import HflError
-from hfl_registry._base import RegistryBase
+from hfl_core.errors import ConfigError, HflError
+from hfl_registry._adapters._inspect import has_adapters
+from hfl_registry._adapters._publishing import AdapterPublishing
 from hfl_registry._card import ModelCard, make_card
+from hfl_registry._card_sections import renewed
 from hfl_registry._heads import head_of
 from hfl_registry._loading import loading_lines
 from hfl_registry._preflight import preflight, unwrapped
+from hfl_registry._quantization import check_storable
 from hfl_registry._registrations import TABLE, Registration
 from hfl_registry._report import Check, ValidationReport
 from hfl_registry._stage import Staged, stage
@@ -81,7 +84,7 @@ class _Sending:
     dry_run: bool
 
 
-class Publishing(RegistryBase):
+class Publishing(AdapterPublishing):
     """What `ModelRegistry` sends."""
 
     def validate(
@@ -157,6 +160,8 @@ class Publishing(RegistryBase):
     ) -> Published:
         """Publish a model with its code, so that one call loads it anywhere.
 
+        Adapters go with the pin of their base; see `publish_adapters`, which has more to choose from.
+
         It is validated first, see `validate`. Weights, configuration, code and card become visible in one
         commit; what an earlier publication had and this one has not goes in the same commit, and files that
         people added stay. What people wrote into the card stays, too.
@@ -197,6 +202,30 @@ class Publishing(RegistryBase):
             RefExistsError: The tag marks something else.
         """
         model = unwrapped(model)
+        if has_adapters(model):
+            if processor is not None or image_processor is not None or config is not None:
+                raise ConfigError("Adapters are published with a tokenizer, or with the base's own parts.")
+            return self.publish_adapters(
+                model,
+                repo_id,
+                tokenizer=tokenizer,
+                revision=revision,
+                create_branch=create_branch,
+                private=private,
+                tag=tag,
+                message=message,
+                license=license,
+                metadata=metadata,
+                metrics=metrics,
+                card=card,
+                card_template=card_template,
+                inputs=inputs,
+                validate=validate,
+                tolerance=tolerance,
+                allow=allow,
+                dry_run=dry_run,
+            )
+        check_storable(model)
         companions = _companions(tokenizer, processor, image_processor)
         with tempfile.TemporaryDirectory(prefix="hfl-model-") as name:
             staged = _staged(Path(name), model, companions, config, max_shard_size)
@@ -290,7 +319,7 @@ def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sen
         if earlier is not None:
             _check_tag(repo, staged, card, removed, tree, sending, earlier)
         try:
-            report = _commit(repo, staged, card, removed, tree, sending)
+            report = _commit(repo, staged, described, card, removed, tree, sending)
             break
         except HeadMovedError:
             if attempt == _ATTEMPTS - 1:
@@ -313,6 +342,7 @@ def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sen
 def _commit(
     repo: RepoManager,
     staged: Staged,
+    described: ModelCard,
     card: Any,
     removed: List[str],
     tree: RepoTree,
@@ -320,7 +350,7 @@ def _commit(
 ) -> TransferReport:
     record = json.dumps({"format": 1, "files": list(staged.files)}, indent=2) + "\n"
     files: Dict[str, Any] = {path: staged.folder / path for path in staged.files}
-    files.update({RECORD: record.encode("utf-8"), _CARD: card.content})
+    files.update({RECORD: record.encode("utf-8"), _CARD: renewed(card.content, described.body)})
     return repo.commit(
         files,
         message=f"{sending.message or 'Publish the model'}\n\n{card.note}",

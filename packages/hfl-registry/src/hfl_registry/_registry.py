@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hfl_registry._browsing import Browsing
+from hfl_registry._lifecycle import Staging
 from hfl_registry._promoting import Promoting
 from hfl_registry._publishing import Published
 from hfl_registry._registering import Registering
@@ -10,7 +11,7 @@ from hfl_registry._registering import Registering
 __all__ = ["ModelRegistry", "Published"]
 
 
-class ModelRegistry(Registering, Promoting, Browsing):
+class ModelRegistry(Registering, Promoting, Browsing, Staging):
     """Publish models that others load with one call.
 
     Args:

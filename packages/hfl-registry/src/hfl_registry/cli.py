@@ -20,6 +20,8 @@ _MODULES: Dict[str, str] = {
     "publish": "_cli_send",
     "register": "_cli_send",
     "show": "_cli_look",
+    "stage": "_cli_stage",
+    "stages": "_cli_stage",
     "validate": "_cli_send",
 }
 

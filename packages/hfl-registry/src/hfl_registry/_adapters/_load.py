@@ -13,14 +13,45 @@ from hfl_registry._adapters._inspect import peft, rows_of
 from hfl_registry._adapters._mismatch import mismatches_named
 from hfl_registry._adapters._pin import digest_of_model
 from hfl_registry._adapters._prompts import PROMPT_KINDS, trainable_prompt
-from hfl_registry._adapters._record import AdapterEntry, AdapterRecord, BasePin
+from hfl_registry._adapters._record import RECORD, AdapterEntry, AdapterRecord, BasePin
 from hfl_registry._adapters._write import CONFIG, WEIGHTS
 from hfl_registry.errors import AdapterMismatchError, UnpinnedBaseError
 
 if TYPE_CHECKING:
     from hfl_repo import RepoManager
 
-__all__ = ["attach_adapters", "load_adapters", "load_base"]
+__all__ = [
+    "attach_adapters",
+    "base_folder",
+    "holds_adapters",
+    "load_adapters",
+    "load_base",
+    "load_published",
+]
+
+_OF_ADAPTERS = ("base", "base_revision", "adapters", "is_trainable")
+
+
+def holds_adapters(folder: Path) -> bool:
+    """Whether a folder holds adapters rather than a whole model."""
+    if (folder / "config.json").is_file():
+        return False
+    return (folder / CONFIG).is_file() or (folder / RECORD).is_file()
+
+
+def load_published(
+    folder: Path,
+    repos: Callable[[str], RepoManager],
+    options: Mapping[str, Any],
+    *,
+    trust_remote_code: bool,
+) -> Any:
+    """Load adapters with options of two kinds: for them, and for their base's ``from_pretrained``."""
+    given = {name: options[name] for name in _OF_ADAPTERS if name in options}
+    rest = {name: value for name, value in options.items() if name not in _OF_ADAPTERS}
+    return load_adapters(
+        folder, repos=repos, trust_remote_code=trust_remote_code, base_options=rest, **given
+    )
 
 
 def load_adapters(
@@ -186,9 +217,10 @@ def _check_arrived(model: Any, name: str, place: Path, record: AdapterRecord) ->
     import torch
     from safetensors import safe_open
 
-    live = peft().get_peft_model_state_dict(
-        model, adapter_name=name, save_embedding_layers=record.is_resized
-    )
+    live = {
+        **(model.state_dict() if record.is_resized else {}),
+        **peft().get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False),
+    }
     weights = place / WEIGHTS
     with safe_open(str(weights), framework="pt") as file:
         keys = list(file.keys())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from hfl_core import digest_file
 from hfl_core.errors import ConfigError
@@ -68,7 +68,7 @@ def write_adapters(
         written = folder if name == "default" else folder / name
         if written != place:
             _lift(written, place)
-        _clean_weights(place / WEIGHTS)
+        _settle_weights(place / WEIGHTS, _embeddings(live) if is_resized else {})
         _pin_config(place / CONFIG, pin)
         entries[name] = _entry(live, name, place, folder)
     (folder / "README.md").unlink(missing_ok=True)  # peft's, which names the base by its path
@@ -119,16 +119,37 @@ def _lift(source: Path, place: Path) -> None:
     source.rmdir()
 
 
-def _clean_weights(path: Path) -> None:
+def _embeddings(live: Any) -> dict[str, Any]:
+    """The base's weights of the input and the output embedding, where nothing else saves them.
+
+    peft leaves out one of the two when adapters are on the other.
+    """
+    base = live.get_base_model()
+    layers = [base.get_input_embeddings(), base.get_output_embeddings()]
+    found = {}
+    for name, module in live.named_modules():
+        if not any(module is layer for layer in layers) or hasattr(module, "modules_to_save"):
+            continue
+        inner = ".base_layer" if hasattr(module, "base_layer") else ""
+        for key, tensor in getattr(module, "base_layer", module).named_parameters(recurse=False):
+            found[f"{name}{inner}.{key}"] = tensor.detach()
+    return found
+
+
+def _settle_weights(path: Path, embeddings: Mapping[str, Any]) -> None:
+    """Take out what is not the adapter's, and put in what the base was given and peft forgot."""
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     with safe_open(str(path), framework="pt") as file:
         keys = list(file.keys())
         kept = [key for key in keys if not any(part in key for part in _NOT_ADAPTER)]
-        if len(kept) == len(keys):
+        more = {key: tensor for key, tensor in embeddings.items() if key not in kept}
+        if len(kept) == len(keys) and not more:
             return
         tensors = {key: file.get_tensor(key) for key in kept}
+    # Tied embeddings are one tensor under two names, which the format has no way to say.
+    tensors.update({key: tensor.cpu().contiguous().clone() for key, tensor in more.items()})
     save_file(tensors, str(path), metadata={"format": "pt"})
 
 
