@@ -28,7 +28,7 @@ from hfl_registry.errors import ModelValidationError
 if TYPE_CHECKING:
     from hfl_repo import RepoManager, RepoTree, TransferReport
 
-__all__ = ["Published", "Publishing"]
+__all__ = ["Published"]
 
 _LOG = get_logger(__name__)
 _CARD = "README.md"
@@ -204,7 +204,9 @@ class Publishing(AdapterPublishing):
         model = unwrapped(model)
         if has_adapters(model):
             if processor is not None or image_processor is not None or config is not None:
-                raise ConfigError("Adapters are published with a tokenizer, or with the base's own parts.")
+                raise ConfigError(
+                    "Adapters are published with a tokenizer, or with the base's own parts."
+                )
             return self.publish_adapters(
                 model,
                 repo_id,
