@@ -41,9 +41,7 @@ def token(hub: LocalHub) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _at_home(
-    hub: LocalHub, token: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
+def _at_home(hub: LocalHub, token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting, token or cache of the person who runs the tests."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:

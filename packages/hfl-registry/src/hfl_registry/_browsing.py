@@ -16,7 +16,7 @@ from hfl_registry._stage import REQUIREMENTS
 if TYPE_CHECKING:
     from hfl_repo import RepoInfo
 
-__all__ = ["Browsing", "PublishedModel"]
+__all__ = ["PublishedModel"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,11 @@ class Browsing(RegistryBase):
             tuple(lines),
             sum(file.size for file in weights),
             tuple(stage for name in refs if (stage := stage_of_tag(name)) is not None),
-            f"{config.get('base_model_name_or_path')}@{config.get('revision')}" if adapters else None,
+            (
+                f"{config.get('base_model_name_or_path')}@{config.get('revision')}"
+                if adapters
+                else None
+            ),
         )
 
     def card(self, repo_id: str, *, revision: str | None = None) -> str:

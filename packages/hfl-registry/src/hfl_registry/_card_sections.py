@@ -22,7 +22,7 @@ def marked(name: str, text: str) -> str:
 
     Example:
         >>> print(marked("usage", "Load it."))
-        <!-- hfl:usage 5ba0b7a4d9c4 -->
+        <!-- hfl:usage ebc977e64417 -->
         Load it.
         <!-- /hfl:usage -->
     """

@@ -15,16 +15,7 @@ from hfl_registry.errors import StageNotFoundError
 if TYPE_CHECKING:
     from hfl_repo import Ref, RepoManager
 
-__all__ = [
-    "STAGES",
-    "Stage",
-    "StageMove",
-    "Stages",
-    "Staging",
-    "is_stage_tag",
-    "stage_of_tag",
-    "stage_revision",
-]
+__all__ = ["Stage", "StageMove"]
 
 STAGES = ("candidate", "staging", "production", "archived")
 # 'stage/production' and 'stage/production/…' could not both exist: names of tags are paths.

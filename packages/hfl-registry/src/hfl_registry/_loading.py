@@ -99,6 +99,11 @@ def auto_class_of(config: Mapping[str, Any]) -> str:
     """
     architectures = config.get("architectures") or [""]
     heads: Dict[str, str] = config.get("auto_map") or {}
+    known = TABLE.get(str(config.get("model_type", "")))
+    if known is not None:
+        for name, cls in known.models.items():
+            if cls.__name__ == architectures[0]:
+                return name
     models = {name: place for name, place in heads.items() if name.startswith(BASE)}
     for name, place in models.items():
         if str(place).rpartition(".")[2] == architectures[0]:

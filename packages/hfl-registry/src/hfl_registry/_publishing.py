@@ -28,7 +28,7 @@ from hfl_registry.errors import ModelValidationError
 if TYPE_CHECKING:
     from hfl_repo import RepoManager, RepoTree, TransferReport
 
-__all__ = ["Published", "Publishing"]
+__all__ = ["Published"]
 
 _LOG = get_logger(__name__)
 _CARD = "README.md"
@@ -204,7 +204,9 @@ class Publishing(AdapterPublishing):
         model = unwrapped(model)
         if has_adapters(model):
             if processor is not None or image_processor is not None or config is not None:
-                raise ConfigError("Adapters are published with a tokenizer, or with the base's own parts.")
+                raise ConfigError(
+                    "Adapters are published with a tokenizer, or with the base's own parts."
+                )
             return self.publish_adapters(
                 model,
                 repo_id,
@@ -304,7 +306,7 @@ def _failed(model: Any, error: HflError) -> ValidationReport:
 
 def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sending) -> Published:
     """Bring a folder and a card into a branch, in one commit."""
-    from hfl_repo import HeadMovedError, RefExistsError
+    from hfl_repo import HeadMovedError
 
     branch = sending.revision or "main"
     if sending.create_branch and branch not in {ref.name for ref in repo.list_branches()}:
@@ -316,6 +318,8 @@ def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sen
             described.metadata, body=described.body, revision=branch, on_conflict="theirs"
         )
         removed = _superseded(repo, tree, staged.files)
+        if earlier is not None:
+            _check_tag(repo, staged, card, removed, tree, sending, earlier)
         try:
             report = _commit(repo, staged, described, card, removed, tree, sending)
             break
@@ -323,8 +327,6 @@ def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sen
             if attempt == _ATTEMPTS - 1:
                 raise
     commit = report.commit or report.head or tree.commit
-    if earlier is not None and earlier != commit:
-        raise RefExistsError(repo.repo_id, str(sending.tag), kind="tag", target=earlier)
     if sending.tag is not None and not sending.dry_run:
         repo.create_tag(sending.tag, commit, message="A published model")
     return Published(
@@ -361,6 +363,24 @@ def _commit(
         allow=sending.allow,
         dry_run=sending.dry_run,
     )
+
+
+def _check_tag(  # noqa: PLR0913  # one call, private
+    repo: RepoManager,
+    staged: Staged,
+    card: Any,
+    removed: List[str],
+    tree: RepoTree,
+    sending: _Sending,
+    earlier: str,
+) -> None:
+    """Refuse before anything is sent where a tag marks something else."""
+    from hfl_repo import RefExistsError
+
+    trial = dataclasses.replace(sending, dry_run=True)
+    changes = _commit(repo, staged, card, removed, tree, trial).files
+    if earlier != tree.commit or any(change.kind != "unchanged" for change in changes):
+        raise RefExistsError(repo.repo_id, str(sending.tag), kind="tag", target=earlier)
 
 
 def _superseded(repo: RepoManager, tree: RepoTree, files: Sequence[str]) -> List[str]:

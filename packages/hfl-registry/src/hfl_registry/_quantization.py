@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, Mapping
 from hfl_core import get_logger
 from hfl_registry.errors import ModelValidationError, QuantizedMergeError
 
-__all__ = ["Quantization", "check_storable", "dequantized", "quantization_of"]
+__all__ = ["Quantization", "quantization_of"]
 
 _LOG = get_logger(__name__)
 # Which package a quantized module or tensor comes from, and what transformers calls that method.

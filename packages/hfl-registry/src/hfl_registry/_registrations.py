@@ -7,7 +7,7 @@ import threading
 from types import MappingProxyType
 from typing import Any, Dict, Iterator, Mapping, Tuple
 
-__all__ = ["TABLE", "Registration", "Table", "full_name"]
+__all__ = ["Registration"]
 
 
 def full_name(cls: Any) -> str:

@@ -164,18 +164,19 @@ def _is_library(cls: Any) -> bool:
 def _plainly_saved(*objects: Any) -> Iterator[None]:
     """Keep save_pretrained from copying code: it misses files, and fails on subpackages."""
     hidden: List[Any] = []
-    for each in objects:
-        for part in (each, getattr(each, "config", None)):
-            if part is None:
-                continue
-            if getattr(part, "_auto_class", None) is not None and "_auto_class" not in vars(part):
-                part._auto_class = None
-                hidden.append(part)
+    parts = [part for each in objects for part in (each, getattr(each, "config", None))]
+    for cls in dict.fromkeys(type(part) for part in parts if part is not None):
+        if getattr(cls, "_auto_class", None) is not None:
+            hidden.append((cls, vars(cls).get("_auto_class")))
+            cls._auto_class = None
     try:
         yield
     finally:
-        for part in hidden:
-            del part._auto_class
+        for cls, before in hidden:
+            if before is None:
+                del cls._auto_class  # it is a parent's
+            else:
+                cls._auto_class = before
 
 
 def _map_models(

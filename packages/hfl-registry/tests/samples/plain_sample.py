@@ -33,3 +33,14 @@ class Mixed(nn.Module, PyTorchModelHubMixin):
 
     def forward(self, features):
         return self.layers(features)
+
+
+class Forgetful(nn.Module):
+    """Keeps its argument nowhere."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.layer = nn.Linear(size, 2)
+
+    def forward(self, features):
+        return self.layer(features)

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 from hfl_core.errors import ValidationError
 
-__all__ = ["RECORD", "AdapterEntry", "AdapterRecord", "BasePin"]
+__all__ = ["AdapterEntry", "AdapterRecord", "BasePin"]
 
 RECORD = "hfl_adapter.json"
 _FORMAT = 1

@@ -3,9 +3,8 @@
 import json
 import os
 
-from transformers import PreTrainedTokenizer, ProcessorMixin
-
 from lab.common.words import split_words
+from transformers import PreTrainedTokenizer, ProcessorMixin
 
 
 class LabTokenizer(PreTrainedTokenizer):
