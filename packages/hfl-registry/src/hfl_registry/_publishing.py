@@ -256,6 +256,7 @@ class Publishing(AdapterPublishing):
                 metrics=metrics,
                 fields=card,
                 template=card_template,
+                executed=report is not None,
             )
             sending = _Sending(revision, create_branch, private, tag, message, allow, dry_run)
             done = _sent(repo, staged, described, sending)
@@ -317,11 +318,12 @@ def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sen
         card = repo.draft_card(
             described.metadata, body=described.body, revision=branch, on_conflict="theirs"
         )
+        card = dataclasses.replace(card, content=renewed(card.content, described.body))
         removed = _superseded(repo, tree, staged.files)
         if earlier is not None:
             _check_tag(repo, staged, card, removed, tree, sending, earlier)
         try:
-            report = _commit(repo, staged, described, card, removed, tree, sending)
+            report = _commit(repo, staged, card, removed, tree, sending)
             break
         except HeadMovedError:
             if attempt == _ATTEMPTS - 1:
@@ -344,7 +346,6 @@ def _sent(repo: RepoManager, staged: Staged, described: ModelCard, sending: _Sen
 def _commit(
     repo: RepoManager,
     staged: Staged,
-    described: ModelCard,
     card: Any,
     removed: List[str],
     tree: RepoTree,
@@ -352,7 +353,7 @@ def _commit(
 ) -> TransferReport:
     record = json.dumps({"format": 1, "files": list(staged.files)}, indent=2) + "\n"
     files: Dict[str, Any] = {path: staged.folder / path for path in staged.files}
-    files.update({RECORD: record.encode("utf-8"), _CARD: renewed(card.content, described.body)})
+    files.update({RECORD: record.encode("utf-8"), _CARD: card.content})
     return repo.commit(
         files,
         message=f"{sending.message or 'Publish the model'}\n\n{card.note}",
@@ -365,7 +366,7 @@ def _commit(
     )
 
 
-def _check_tag(  # noqa: PLR0913  # one call, private
+def _check_tag(  # one call, private
     repo: RepoManager,
     staged: Staged,
     card: Any,
