@@ -204,7 +204,7 @@ def _full_weight(module: Any, base: str, method: str) -> Any:
 
 
 def _undeclare(model: Any) -> None:
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if getattr(config, "quantization_config", None) is not None:
         del config.quantization_config
     for name in ("hf_quantizer", "quantization_method", "is_quantized", "_is_quantized"):

@@ -25,7 +25,7 @@ from hfl_registry.errors import UnpinnedBaseError
 if TYPE_CHECKING:
     import os
 
-    from hfl_registry._publishing import Published
+    from hfl_registry._sending import Published
 
 __all__ = ["AdapterPublishing"]
 
@@ -117,7 +117,7 @@ class AdapterPublishing(RegistryBase):
             AdapterMismatchError: They do not fit the base that is pinned.
             RoundTripError: Loaded again, the model computes something else.
         """
-        from hfl_registry._publishing import _Sending, _sent
+        from hfl_registry._sending import Sending, sent
 
         live = require_adapters(model)
         found = self._find_base(
@@ -160,8 +160,8 @@ class AdapterPublishing(RegistryBase):
                 fields={**adapter_tags(record), **(card or {})},
                 template=card_template,
             )
-            sending = _Sending(revision, create_branch, private, tag, message, allow, dry_run)
-            done = _sent(repo, _folder_as_staged(folder), described, sending)
+            sending = Sending(revision, create_branch, private, tag, message, allow, dry_run)
+            done = sent(repo, _folder_as_staged(folder), described, sending)
         return dataclasses.replace(done, validation=report)
 
     def publish_merged(
@@ -222,13 +222,11 @@ class AdapterPublishing(RegistryBase):
             options["license"] = options.get("license") or pin.license
         fields["merge_dtype_path"] = merged.plan.dtype_path
         options["card"] = {**fields, **(options.get("card") or {})}
-        publish: Any = getattr(
-            self, "publish"
-        )  # noqa: B009  # of the class that this is mixed into
+        publish: Any = getattr(self, "publish")  # noqa: B009  # of the class that this is mixed into
         done: Published = publish(merged.model, repo_id, **options)
         return done
 
-    def _find_base(  # noqa: PLR0913  # one call, private
+    def _find_base(  # one call, private
         self,
         live: Any,
         base: str | os.PathLike[str] | None,
@@ -320,7 +318,7 @@ def _folder_as_staged(folder: Path) -> Any:
 
 
 def _config_of(live: Any) -> Dict[str, Any]:
-    config = getattr(live.get_base_model(), "config", None)
+    config: Any = getattr(live.get_base_model(), "config", None)
     return dict(config.to_dict()) if hasattr(config, "to_dict") else {}
 
 
