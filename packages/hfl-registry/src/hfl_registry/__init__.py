@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from hfl_registry._card import make_card as make_card
     from hfl_registry._lifecycle import Stage as Stage
     from hfl_registry._lifecycle import StageMove as StageMove
-    from hfl_registry._publishing import Published as Published
     from hfl_registry._quantization import Quantization as Quantization
     from hfl_registry._quantization import quantization_of as quantization_of
     from hfl_registry._registrations import Registration as Registration
     from hfl_registry._registry import ModelRegistry as ModelRegistry
     from hfl_registry._report import Check as Check
     from hfl_registry._report import ValidationReport as ValidationReport
+    from hfl_registry._sending import Published as Published
     from hfl_registry.errors import AdapterMismatchError as AdapterMismatchError
     from hfl_registry.errors import MergeError as MergeError
     from hfl_registry.errors import ModelValidationError as ModelValidationError
@@ -51,7 +51,7 @@ _EXPORTS = {
     "ModelCard": "._card",
     "ModelRegistry": "._registry",
     "ModelValidationError": ".errors",
-    "Published": "._publishing",
+    "Published": "._sending",
     "PublishedModel": "._browsing",
     "Quantization": "._quantization",
     "QuantizedMergeError": ".errors",

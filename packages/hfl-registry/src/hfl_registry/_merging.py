@@ -8,7 +8,8 @@ from hfl_core.errors import NotFoundError
 from hfl_registry._adapters._inspect import require_adapters
 from hfl_registry._adapters._merge import merge_adapters
 from hfl_registry._adapters._pin import pin_base
-from hfl_registry._publishing import Published, Publishing
+from hfl_registry._publishing import Publishing
+from hfl_registry._sending import Published
 from hfl_registry.errors import UnpinnedBaseError
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import Any, Dict, Mapping, Tuple
 from hfl_core import digest_file
 from hfl_core.errors import IntegrityError, NotFoundError
 from hfl_registry._loading import Loading
-from hfl_registry._publishing import Published, Publishing
+from hfl_registry._publishing import Publishing
+from hfl_registry._sending import Published
 
 __all__ = ["Promoting", "companions_of"]
 

@@ -6,8 +6,8 @@ from hfl_registry._browsing import Browsing
 from hfl_registry._lifecycle import Staging
 from hfl_registry._merging import Merging
 from hfl_registry._promoting import Promoting
-from hfl_registry._publishing import Published
 from hfl_registry._registering import Registering
+from hfl_registry._sending import Published
 
 __all__ = ["ModelRegistry", "Published"]
 

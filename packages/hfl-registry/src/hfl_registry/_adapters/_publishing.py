@@ -25,7 +25,7 @@ from hfl_registry.errors import UnpinnedBaseError
 if TYPE_CHECKING:
     import os
 
-    from hfl_registry._publishing import Published
+    from hfl_registry._sending import Published
 
 __all__ = ["AdapterPublishing"]
 
@@ -117,7 +117,7 @@ class AdapterPublishing(RegistryBase):
             AdapterMismatchError: They do not fit the base that is pinned.
             RoundTripError: Loaded again, the model computes something else.
         """
-        from hfl_registry._publishing import _Sending, _sent
+        from hfl_registry._sending import Sending, sent
 
         live = require_adapters(model)
         found = self._find_base(
@@ -160,8 +160,8 @@ class AdapterPublishing(RegistryBase):
                 fields={**adapter_tags(record), **(card or {})},
                 template=card_template,
             )
-            sending = _Sending(revision, create_branch, private, tag, message, allow, dry_run)
-            done = _sent(repo, _folder_as_staged(folder), described, sending)
+            sending = Sending(revision, create_branch, private, tag, message, allow, dry_run)
+            done = sent(repo, _folder_as_staged(folder), described, sending)
         return dataclasses.replace(done, validation=report)
 
     def _find_base(
