@@ -42,6 +42,7 @@ def test_a_really_fresh_process_is_asked_first(registry, name, tiny) -> None:
         "trust",
         "load",
         "outputs",
+        "usage",
     ]
     assert done.validation.difference == 0.0
 

@@ -114,7 +114,7 @@ def environment_of(metadata: Any, emissions: Any = None) -> Rows:
         for gpu in metadata.gpus:
             gpus[gpu.name] = gpus.get(gpu.name, 0) + 1
         if gpus:
-            rows.append(("GPU", ", ".join(f"{count} × {name}" for name, count in gpus.items())))
+            rows.append(("GPU", ", ".join(f"{count} x {name}" for name, count in gpus.items())))
         elif metadata.cpu.model:
             rows.append(("CPU", metadata.cpu.model))
         if metadata.durations is not None:

@@ -195,6 +195,11 @@ def _companion(request: Dict[str, Any], name: str) -> None:
         raise _ProblemError(f"{name} gives a {type(found).__name__} instead of a {wanted}")
 
 
+def _usage(request: Dict[str, Any]) -> None:
+    # The card's own lines, with the folder in place of the repository: what is printed there has run.
+    exec(compile("\n".join(request["usage"]), "<card>", "exec"), {})  # noqa: S102  # nosec B102
+
+
 def check(request: Dict[str, Any]) -> Dict[str, Any]:
     """Do all that a request asks for."""
     checks = _Checks()
@@ -211,6 +216,7 @@ def check(request: Dict[str, Any]) -> Dict[str, Any]:
         checks.run("tokenizer", lambda: _tokenizer(request))
     for name in request["companions"]:
         checks.run(name, functools.partial(_companion, request, name))
+    checks.run("usage", lambda: _usage(request))
     return {"checks": checks.found}
 
 

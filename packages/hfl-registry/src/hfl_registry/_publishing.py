@@ -197,6 +197,7 @@ class Publishing(AdapterPublishing):
                 metrics=metrics,
                 fields=card,
                 template=card_template,
+                executed=report is not None,
             )
             sending = Sending(revision, create_branch, private, tag, message, allow, dry_run)
             done = sent(repo, staged, described, sending)

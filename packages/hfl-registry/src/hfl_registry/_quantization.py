@@ -99,10 +99,7 @@ def check_storable(model: Any) -> Quantization | None:
         shown = ", ".join(map(repr, found.modules[:3]))
         raise ModelValidationError(
             name,
-            [
-                f"{shown} and others are quantized ({found.method}) and its configuration does not say "
-                "so; load it with from_pretrained(…, quantization_config=…) instead"
-            ],
+            [f"{shown} and others are quantized ({found.method}), but its config does not say so"],
         )
     quantizer = getattr(model, "hf_quantizer", None)
     if quantizer is not None and not _is_safe(quantizer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hfl_registry._browsing import Browsing
 from hfl_registry._lifecycle import Staging
+from hfl_registry._merging import Merging
 from hfl_registry._promoting import Promoting
 from hfl_registry._registering import Registering
 from hfl_registry._sending import Published
@@ -11,7 +12,7 @@ from hfl_registry._sending import Published
 __all__ = ["ModelRegistry", "Published"]
 
 
-class ModelRegistry(Registering, Promoting, Browsing, Staging):
+class ModelRegistry(Registering, Promoting, Merging, Browsing, Staging):
     """Publish models that others load with one call.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 from hfl_core import get_logger, redact
 from hfl_core.errors import ValidationError
 from hfl_registry._inputs import sample_inputs
+from hfl_registry._loading import loading_lines
 from hfl_registry._report import Check, ValidationReport
 from hfl_registry._stage import Staged
 
@@ -125,6 +126,12 @@ def _request(
     tied = _tied_groups(model)
     return {
         "folder": str(staged.folder),
+        "usage": loading_lines(
+            staged.folder.as_posix(),
+            staged.auto_class,
+            has_code=staged.has_code,
+            companions=tuple(companions),
+        ),
         "auto_class": staged.auto_class,
         "has_code": staged.has_code,
         "absent": staged.code.modules,

@@ -193,7 +193,7 @@ def test_a_stage_is_loaded_by_its_name(registry, hub_base, train, outputs, fresh
 def test_a_base_on_this_machine_is_refused_by_its_name_and_never_by_its_path(
     registry, base, fresh, tmp_path
 ):
-    plain, folder = base("llama", name="my-base")
+    plain, _ = base("llama", name="my-base")
     model = peft.get_peft_model(plain, peft.LoraConfig(**LORA))
     name = fresh()
     with pytest.raises(UnpinnedBaseError, match="'my-base'.*a folder on this machine") as caught:
@@ -233,7 +233,7 @@ def test_a_base_on_this_machine_can_be_published_along(
 
 
 def test_an_unknown_base_or_revision_is_named_and_nothing_is_created(registry, hub_base, fresh):
-    plain, base_id, _ = hub_base()
+    plain, _, _ = hub_base()
     model = peft.get_peft_model(plain, peft.LoraConfig(**LORA))
     name = fresh()
     with pytest.raises(RevisionNotFoundError, match="v9"):
@@ -302,7 +302,7 @@ def test_a_base_with_another_vocabulary_is_named(registry, hub_base, fresh):
     registry.publish(model, name, validate=False)
     other, _, _ = hub_base()
     other.resize_token_embeddings(55, mean_resizing=False)
-    with pytest.raises(AdapterMismatchError, match="55 rows, and 50 were there"):
+    with pytest.raises(AdapterMismatchError, match="55 rows, and 50 were there before"):
         registry.load(name, base=other)
 
 

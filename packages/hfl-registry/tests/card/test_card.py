@@ -69,7 +69,7 @@ def test_time_and_hardware_are_told_only_where_they_were_recorded(run):
         run, gpus=[gpu, gpu], durations=DurationInfo(wall=9000.0, training=7300.0)
     )
     body = card(metadata=known).body
-    assert "- GPU: 2 × NVIDIA H100" in body
+    assert "- GPU: 2 x NVIDIA H100" in body
     assert "- training time: 2.0 h" in body
     assert "CO₂" not in body
     facts = {"emissions": 12.5, "source": "codecarbon"}

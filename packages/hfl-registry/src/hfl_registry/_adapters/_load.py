@@ -204,8 +204,7 @@ def _resize(base: Any, record: AdapterRecord) -> None:
             ", ".join(record.adapters),
             type(base).__name__,
             problems=[
-                f"the input embedding has {rows} rows, and {record.base_vocabulary} were there "
-                f"before training"
+                f"its input embedding has {rows} rows, and {record.base_vocabulary} were there before"
             ],
         )
     if record.is_resized:

@@ -136,7 +136,7 @@ def plan_merge(
     )
 
 
-def merge_adapters(  # each has a default that most keep
+def merge_adapters(
     model: Any,
     *,
     adapters: Sequence[str] | None = None,

@@ -37,8 +37,7 @@ def trainable_prompt(model: Any, folder: Path, name: str) -> Any:
             name,
             type(model).__name__,
             problems=[
-                f"{config.peft_type.value} publishes what its encoder computes and not the encoder, "
-                "so it cannot be trained further"
+                f"{config.peft_type.value} publishes what its encoder computes, not the encoder"
             ],
             hint="Go on from the checkpoint of the training run, or load it for evaluation.",
         )

@@ -60,7 +60,7 @@ def write_adapters(
     for name in names:
         place = folder if name == root else folder / name
         live.save_pretrained(
-            str(folder if name == "default" else folder),
+            str(folder),
             selected_adapters=[name],
             # Asked to decide itself, peft compares with the Hub's newest base, and not when offline.
             save_embedding_layers=is_resized,
@@ -105,10 +105,7 @@ def _check_tokenizer(base: Any, rows: int | None, tokenizer: Any) -> None:
     name = next((key for key, module in base.named_modules() if module is embedding), "embedding")
     raise ModelValidationError(
         type(base).__name__,
-        [
-            f"'{name}.weight' has {rows} rows and the tokenizer knows {len(tokenizer)} tokens; "
-            f"call resize_token_embeddings({len(tokenizer)}) before training"
-        ],
+        [f"'{name}.weight' has {rows} rows and the tokenizer knows {len(tokenizer)} tokens"],
     )
 
 
