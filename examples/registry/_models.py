@@ -17,7 +17,9 @@ class DigitsConfig(PretrainedConfig):  # type: ignore[misc]  # untyped before tr
     def __init__(self, hidden_size: int = 16, activation: str = "tanh", **kwargs: Any) -> None:
         self.hidden_size = hidden_size
         self.activation = activation
-        super().__init__(**{"num_labels": 10, **kwargs})
+        if "id2label" not in kwargs:
+            kwargs.setdefault("num_labels", 10)
+        super().__init__(**kwargs)
 
 
 class DigitsForImageClassification(PreTrainedModel):  # type: ignore[misc]  # as above

@@ -19,23 +19,25 @@ STRANGER = """
 import torch
 from transformers import AutoModelForImageClassification
 
-model = AutoModelForImageClassification.from_pretrained("ann/digits", trust_remote_code=True)
+model = AutoModelForImageClassification.from_pretrained(
+    "ann/digits", revision="v1", trust_remote_code=True
+)
 print("somebody else has a", type(model).__name__)
-print(round(float(model(torch.ones(1, 8, 8)).logits.sum()), 4))
+print(round(model(torch.ones(1, 8, 8)).logits.sum().item(), 4))
 """
 
 with signed_in():
     registry = ModelRegistry()
     registry.register(DigitsForImageClassification, DigitsConfig)
     model = DigitsForImageClassification(DigitsConfig()).eval()
-    registry.publish(model, "ann/digits", private=False, license="mit", validate=False)
+    registry.publish(model, "ann/digits", license="mit", tag="v1", validate=False)
 
     # -I: neither this folder nor PYTHONPATH is on the path of that process.
     done = subprocess.run(
         [sys.executable, "-I", "-c", STRANGER], stdout=subprocess.PIPE, text=True, check=True
     )
     print(done.stdout.strip())
-    ours = round(float(model(torch.ones(1, 8, 8)).logits.sum()), 4)
+    ours = round(model(torch.ones(1, 8, 8)).logits.sum().item(), 4)
     assert done.stdout.split()[-1] == str(ours)
 
     # Where the classes are not registered, code of the repository would run: that has to be allowed.

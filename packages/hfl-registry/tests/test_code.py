@@ -258,9 +258,7 @@ def test_a_class_that_no_file_defines_is_refused() -> None:
 
 
 def run_script(path: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

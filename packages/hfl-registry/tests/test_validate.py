@@ -33,7 +33,9 @@ def test_a_good_model_passes_and_nothing_is_sent(registry, hub) -> None:
     before = len(list(hub.requests))
     report = registry.validate(tiny(registry))
     assert report.ok
-    assert statuses(report) == dict.fromkeys(("config", "trust", "load", "outputs", "usage"), "passed")
+    assert statuses(report) == dict.fromkeys(
+        ("config", "trust", "load", "outputs", "usage"), "passed"
+    )
     assert report.difference == 0.0
     assert "one_file.py" in report.files
     assert len(list(hub.requests)) == before

@@ -1,8 +1,7 @@
 from typing import TYPE_CHECKING
 
 import lab.common.scale
-import torch
-from lab.common import gates as G
+from lab.common import gates as G  # noqa: N812  # a short name is what is tried here
 from lab.common import scale
 from lab.common.layers import (
     Block,
@@ -16,7 +15,7 @@ from .configuration_lab import LabConfig
 from .utils.pe import scales
 
 if TYPE_CHECKING:
-    from lab.training import Trainer
+    from lab.training import Trainer  # noqa: F401  # must not be followed
 
 try:
     import flash_attn
