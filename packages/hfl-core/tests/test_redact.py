@@ -304,3 +304,10 @@ def test_long_texts_without_secrets_are_read_in_linear_time():
     ):
         text = piece * (400_000 // len(piece))
         redact(text)
+
+
+def test_the_vocabulary_of_a_tokenizer_is_no_header():
+    vocabulary = '{"musicals":20103,"authorization":20104,"##lessly":20105}'
+    assert redact(vocabulary) == vocabulary
+    assert "20104secret" not in redact('{"authorization": "20104secret"}')
+    assert "998877665544" not in redact('{"authorization": "998877665544"}')

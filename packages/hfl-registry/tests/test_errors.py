@@ -1,11 +1,22 @@
 from __future__ import annotations
 
 from hfl_core import check_errors
-from hfl_core.errors import IntegrityError, ValidationError
+from hfl_core.errors import (
+    ConflictError,
+    IncompatibleStateError,
+    IntegrityError,
+    NotFoundError,
+    ValidationError,
+)
 from hfl_registry import errors
 from hfl_registry.errors import (
+    AdapterMismatchError,
+    MergeError,
     ModelValidationError,
+    QuantizedMergeError,
+    RegistrationConflictError,
     RoundTripError,
+    StageNotFoundError,
     UnpinnedBaseError,
     UnportableCodeError,
 )
@@ -14,6 +25,23 @@ EXAMPLES = [
     (ModelValidationError("Digits", ["it is empty"]), (ValidationError, ValueError), 1),
     (UnportableCodeError("Digits", missing=["lab"]), (ValidationError, ValueError), 1),
     (UnpinnedBaseError("base", reason="it is a folder"), (ValidationError, ValueError), 1),
+    (
+        RegistrationConflictError("bert", holder="BertConfig", suggestion="my-bert"),
+        (ConflictError,),
+        6,
+    ),
+    (
+        AdapterMismatchError("default", "BertModel", problems=["no module 'c_attn'"]),
+        (IncompatibleStateError, ValueError),
+        6,
+    ),
+    (QuantizedMergeError("Llama", method="torchao"), (ValidationError, ValueError), 1),
+    (
+        MergeError("Digits", difference=0.5, tolerance=0.0, dtype_path="float32"),
+        (IntegrityError,),
+        5,
+    ),
+    (StageNotFoundError("me/x", "production", occupied=[]), (NotFoundError, LookupError), 4),
     (RoundTripError("Digits", difference=0.5, tolerance=0.0), (IntegrityError,), 5),
 ]
 

@@ -4,13 +4,38 @@ import subprocess
 import sys
 
 import hfl_registry
+from hfl_core import check_exports
 
 PUBLIC = {
+    "AdapterEntry",
+    "AdapterMismatchError",
+    "AdapterRecord",
+    "BasePin",
+    "Check",
+    "MergeError",
+    "MergePlan",
+    "Merged",
+    "ModelCard",
+    "ModelRegistry",
     "ModelValidationError",
+    "Published",
+    "PublishedModel",
+    "Quantization",
+    "QuantizedMergeError",
+    "Registration",
+    "RegistrationConflictError",
     "RoundTripError",
+    "Stage",
+    "StageMove",
+    "StageNotFoundError",
     "UnpinnedBaseError",
     "UnportableCodeError",
+    "ValidationReport",
     "__version__",
+    "make_card",
+    "merge_adapters",
+    "plan_merge",
+    "quantization_of",
 }
 
 
@@ -21,6 +46,10 @@ def test_the_public_names_are_exactly_these() -> None:
 def test_every_public_name_can_be_had() -> None:
     for name in PUBLIC:
         assert getattr(hfl_registry, name) is not None
+
+
+def test_exports_type_checker_block_and_modules_agree() -> None:
+    assert check_exports("hfl_registry") == []
 
 
 def test_the_version_is_that_of_the_whole_project() -> None:

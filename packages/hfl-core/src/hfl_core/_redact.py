@@ -33,7 +33,7 @@ _BEARER = re.compile(
 )
 _AUTHORIZATION = re.compile(
     r"(?i)(?<![A-Za-z0-9_])((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?)"
-    r"(?:(bearer|basic|token|digest)(\s+))?[^\s\"',;}\]]+"
+    r"(?:(bearer|basic|token|digest)(\s+))?([^\s\"',;}\]]+)"
 )
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN ([A-Z ]{0,40}PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL
@@ -226,6 +226,9 @@ def _is_harmless(value: str, *, is_prose: bool) -> bool:
 
 
 def _mask_authorization(match: Match[str]) -> str:
+    # A tokenizer's vocabulary has the word, too, with its number: {"authorization":20104}.
+    if not match.group(1).endswith(("'", '"')) and _NUMBER.fullmatch(match.group(4)):
+        return match.group(0)
     return f"{match.group(1)}{match.group(2) or ''}{match.group(3) or ''}{MASK}"
 
 

@@ -228,6 +228,8 @@ class Cards(RepoBase):
         content = read_file(self._hub, self._target.at(head, _PATH))
         said = {} if content is None else remembered(self._hub, self._target.at(head))
         card = self._parsed(content or b"")
+        if ARCHIVE_KEY in card.data:
+            raise RepoArchivedError(self.repo_id)
         policies: Mapping[str, CardOnConflict] = {}
         if not isinstance(on_conflict, str):
             policies = on_conflict

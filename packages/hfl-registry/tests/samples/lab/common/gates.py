@@ -1,0 +1,5 @@
+import torch
+
+
+def gate(value):
+    return value * torch.sigmoid(value)
