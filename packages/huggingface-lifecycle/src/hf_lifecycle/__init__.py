@@ -106,13 +106,14 @@ if TYPE_CHECKING:
     from hfl_core import RetryPolicy as RetryPolicy
     from hfl_core import Settings as Settings
     from hfl_core import Span as Span
-    from hfl_core import Timer as Timer
     from hfl_core import TimeSummary as TimeSummary
+    from hfl_core import Timer as Timer
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
     from hfl_core import log_context as log_context
+    from hfl_core import log_fields as log_fields
     from hfl_core import redact as redact
     from hfl_core import set_log_context as set_log_context
     from hfl_datasets import DatasetValidationError as DatasetValidationError
@@ -378,6 +379,7 @@ _EXPORTS = {
     "load_lightning_model": "hfl_integrations",
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
+    "log_fields": "hfl_core",
     "mask_token": "hfl_auth",
     "read_metadata": "hfl_metadata",
     "redact": "hfl_core",
