@@ -68,7 +68,7 @@ class Room:
         self._run = run
         self._keep = keep
         self._when_full = when_full
-        self._tell_people = tell
+        self._notify = tell
         self._give_up = give_up
         self.pause_seconds = pause_seconds
         self.poll_seconds = poll_seconds
@@ -160,8 +160,8 @@ class Room:
 
     def _tell(self, text: str) -> None:
         _log.warning("%s", text)
-        if self._tell_people is not None:
-            self._tell_people(text)
+        if self._notify is not None:
+            self._notify(text)
 
 
 def bound(policy: KeepPolicy) -> int | None:
