@@ -106,8 +106,8 @@ if TYPE_CHECKING:
     from hfl_core import RetryPolicy as RetryPolicy
     from hfl_core import Settings as Settings
     from hfl_core import Span as Span
-    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import Timer as Timer
+    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
     from hfl_core import get_logger as get_logger

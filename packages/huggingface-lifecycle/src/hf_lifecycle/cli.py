@@ -9,6 +9,7 @@ import click
 
 from hf_lifecycle._cli_config import config
 from hf_lifecycle._cli_doctor import doctor
+from hf_lifecycle._cli_init import init
 from hf_lifecycle._cli_status import status
 from hfl_core.cli import Output, format_option, main_for
 
@@ -51,39 +52,6 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
         )
     show(report, output)
     require_identical(report)
-
-
-@click.command()
-@click.option("--profile", metavar="NAME", help="The profile to act as here; made if need be.")
-@click.option("--endpoint", metavar="URL", help="The Hub to use here.")
-@click.option(
-    "--token-stdin", is_flag=True, help="Read a token from standard input if one is needed."
-)
-@click.option("--yes", is_flag=True, help="Do not ask before something in hfl.toml is replaced.")
-@format_option
-def init(
-    *, profile: str | None, endpoint: str | None, token_stdin: bool, yes: bool, output: Output
-) -> None:
-    """Set this folder up: sign in if nobody is, and write its hfl.toml.
-
-    The file says which profile and which Hub are used in this folder, if you name them, and never holds a
-    token. It is safe to run this again: what is right already stays as it is.
-
-    \b
-    Examples:
-      hfl init
-      hfl init --profile work
-      pass show hub | hfl init --profile work --token-stdin
-    """
-    from hf_lifecycle._initialize import initialize
-
-    done = initialize(
-        Path.cwd(), output, profile=profile, endpoint=endpoint, from_stdin=token_stdin, yes=yes
-    )
-    labels = {
-        "file": "File", "status": "Status", "account": "Account", "endpoint": "Hub", "detail": "Token from",
-    }  # fmt: skip
-    output.record(done, labels=labels)
 
 
 main = main_for(demo)
