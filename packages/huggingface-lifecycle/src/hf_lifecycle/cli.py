@@ -10,10 +10,11 @@ import click
 from hf_lifecycle._cli_config import config
 from hf_lifecycle._cli_doctor import doctor
 from hf_lifecycle._cli_init import init
+from hf_lifecycle._cli_report import report
 from hf_lifecycle._cli_status import status
 from hfl_core.cli import Output, format_option, main_for
 
-__all__ = ["config", "demo", "doctor", "init", "main", "status"]
+__all__ = ["config", "demo", "doctor", "init", "main", "report", "status"]
 
 
 @click.command(short_help="Kill a training, resume it, compare every bit.")
@@ -44,14 +45,14 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
     from hf_lifecycle._demo.stage import perform
 
     with Spectator(output) as spectator:
-        report = perform(
+        result = perform(
             spectator,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             directory=directory,
             keep=keep,
         )
-    show(report, output)
-    require_identical(report)
+    show(result, output)
+    require_identical(result)
 
 
 main = main_for(demo)
