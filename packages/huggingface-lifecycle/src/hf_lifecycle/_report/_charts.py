@@ -33,9 +33,9 @@ def line_chart(name: str, points: Sequence[Tuple[int, float, str]]) -> str:
         parts.append(
             f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{words.number(value)}</text>'
         )
-    for step in dict.fromkeys((min(steps), max(steps))):
+    for step, anchor in {max(steps): "end", min(steps): "start"}.items():
         parts.append(
-            f'<text x="{across(step)}" y="{_HEIGHT - 14}" text-anchor="middle">step {step}</text>'
+            f'<text x="{across(step)}" y="{_HEIGHT - 14}" text-anchor="{anchor}">step {step}</text>'
         )
     path = " ".join(f"{across(step)},{up(value)}" for step, value, _ in points)
     parts.append(f'<polyline class="line" points="{path}"/>')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import math
@@ -129,10 +130,10 @@ def _range(items: Sequence[Checkpoint], name: str) -> Dict[str, Any]:
 def _sessions(records: _Records) -> List[Dict[str, Any]]:
     """Checkpoints that one process saved: what is on record about it was captured at one moment."""
     found: List[Dict[str, Any]] = []
-    last: str | None = None
+    last: RunMetadata | None = None
     for item, record in records:
         began = None if record is None else record.captured_at
-        if not found or (began is not None and began != last):
+        if not found or (record is not None and not _is_same_session(last, record)):
             found.append(
                 {
                     "began": began or _iso(item.created_at),
@@ -143,10 +144,17 @@ def _sessions(records: _Records) -> List[Dict[str, Any]]:
                     "command": " ".join(record.command) if record is not None else None,
                 }
             )
-        last = began or last
+        last = record or last
         found[-1].update(ended=_iso(item.created_at), last_step=item.step)
         found[-1]["checkpoints"] += 1
     return found
+
+
+def _is_same_session(one: RunMetadata | None, other: RunMetadata) -> bool:
+    """Only how long it took changes while a process goes on."""
+    return one is not None and (
+        dataclasses.replace(one, durations=None) == dataclasses.replace(other, durations=None)
+    )
 
 
 def _timeline(run: RunOverview, sessions: List[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
@@ -207,7 +215,7 @@ def _changes(known: List[RunMetadata]) -> List[Dict[str, Any]]:
     """What was different when the run went on, from one session to the next."""
     found: List[Dict[str, Any]] = []
     for before, after in zip(known, known[1:]):
-        if before.captured_at != after.captured_at:
+        if not _is_same_session(before, after):
             found += [
                 {"at": after.captured_at, "path": each.path, "before": each.before, "after": each.after}
                 for each in before.diff(after)
