@@ -28,7 +28,7 @@ def gather(directory: Path, *, metrics: Sequence[str] = ()) -> Dict[str, Any]:
         metrics: The metrics to report; all if there are none.
 
     Returns:
-        Plain values, which JSON can hold; what they mean is in ``docs/cli/report.schema.json``.
+        Plain values, which JSON can hold; their form is in ``docs/cli/json.schema.json``.
 
     Raises:
         NotFoundError: There is no run, or no checkpoint has one of the metrics.
