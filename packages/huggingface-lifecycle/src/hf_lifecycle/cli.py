@@ -39,6 +39,11 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
     compared bit by bit. Then the best model is published to a Hub that runs on this machine, and
     loaded back with the ordinary client, and the run is resumed from there in an empty folder. The
     exit code says whether all bits are the same.
+
+    \b
+    Examples:
+      hfl demo
+      hfl demo --seed 7 --directory proof
     """
     from hf_lifecycle._demo.report import require_identical, show
     from hf_lifecycle._demo.spectator import Spectator
