@@ -23,6 +23,8 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
+from hfl_core._redact import mask_shapes
+
 __all__ = [
     "AuthError",
     "ConfigError",
@@ -64,8 +66,6 @@ class HflError(Exception):
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         # Whatever a person passed may be in it, and Python prints the tracebacks of programs as they are.
-        from hfl_core._redact import mask_shapes
-
         message = mask_shapes(message)
         super().__init__(message)
         self.message = message
