@@ -292,11 +292,11 @@ class Terminal:
 def test_a_person_is_guided_and_mistakes_are_asked_again(folder, local_hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
     person = Terminal()
-    person.answer(f"Which Hub [{local_hub.endpoint}]: ", "")
-    person.answer("such as last:3) [all]: ", "lats:3")
-    person.answer("such as last:3) [all]: ", "last:3 | best:loss")
-    person.answer("('-' for none) [runs]: ", "../elsewhere")
-    person.answer("('-' for none) [runs]: ", "")
+    person.answer(f"Which Hub [{local_hub.endpoint}]:", "")
+    person.answer("such as last:3) [all]:", "lats:3")
+    person.answer("such as last:3) [all]:", "last:3 | best:loss")
+    person.answer("('-' for none) [runs]:", "../elsewhere")
+    person.answer("('-' for none) [runs]:", "")
     code, out = person.end()
     assert code == 0, person.shown
     assert "ann" in out
@@ -313,7 +313,7 @@ def test_a_person_is_guided_and_mistakes_are_asked_again(folder, local_hub, monk
 def test_an_option_answers_its_question(folder, local_hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
     person = Terminal("--endpoint", local_hub.endpoint, "--keep", "last:2")
-    person.answer("('-' for none) [runs]: ", "-")
+    person.answer("('-' for none) [runs]:", "-")
     assert person.end()[0] == 0
     assert not Path(".gitignore").exists()
     assert load_settings(folder).keep == "last:2"
