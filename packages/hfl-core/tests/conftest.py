@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from hfl_core import log_fields, set_log_context
 
 # A busy machine is slow, and that is no failure.
 settings.register_profile("hfl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -15,6 +17,14 @@ settings.load_profile("hfl")
 
 DEMO = Path(__file__).with_name("demo_command.py")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(autouse=True)
+def log_without_fields() -> Iterator[None]:
+    """A log of its own: another package's tests, run before in this process, may have set fields."""
+    set_log_context(**dict.fromkeys(log_fields()))
+    yield
+    set_log_context(**dict.fromkeys(log_fields()))
 
 
 @pytest.fixture

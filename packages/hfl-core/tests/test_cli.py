@@ -320,7 +320,7 @@ def test_ctrl_c_ends_with_130(run_demo: Callable[..., subprocess.CompletedProces
 def test_no_to_a_question_ends_with_1(run_demo: Callable[..., subprocess.CompletedProcess[str]]):
     done = run_demo("fail", "abort", stdin="n\n")
     assert done.returncode == 1
-    assert done.stderr.endswith("Aborted.\n")
+    assert "Aborted.\nHint: There is nobody to ask here. In a script" in done.stderr
 
 
 def test_no_input_for_a_question_ends_with_1(

@@ -146,3 +146,9 @@ def test_a_breach_of_the_contract_of_errors_is_named():
         "UnseenError has no example.",
         "0 of 0 examples in the documentation fail.",
     ]
+
+
+def test_a_token_that_somebody_passed_is_masked_and_a_path_is_not(tmp_path):
+    error = HflError(f"There is no 'hf_{'a1B2' * 8}' in '{tmp_path}'.")
+    assert str(error) == f"There is no '***' in '{tmp_path}'."
+    assert error.args == (error.message,)

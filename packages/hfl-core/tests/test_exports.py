@@ -52,6 +52,7 @@ NAMES = {
     "lazy_exports",
     "load_settings",
     "log_context",
+    "log_fields",
     "new_digest",
     "read_secret",
     "redact",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hf_lifecycle._initialize import initialize
+from hf_lifecycle._initialize import Wishes, initialize
 from hf_lifecycle._settings_file import read_project_file
 from hf_lifecycle.cli import init
 from hfl_auth import AuthManager
@@ -126,7 +128,7 @@ def test_only_what_was_asked_for_changes_in_a_file(folder, local_hub, name):
     before, after = TEXTS[name]
     AuthManager().login(local_hub.create_user("ann"), profile="work")
     (folder / "hfl.toml").write_bytes(before.encode())
-    assert initialize(folder, Output(), profile="work", yes=True)["status"] == "changed"
+    assert initialize(folder, Output(), Wishes(profile="work"), yes=True)["status"] == "changed"
     assert (folder / "hfl.toml").read_bytes() == after.encode()
 
 
@@ -134,7 +136,7 @@ def test_what_is_told_later_takes_its_place_in_a_file_that_it_wrote(folder, loca
     AuthManager().login(local_hub.create_user("ann"), profile="work")
     initialize(folder, Output())
     first = (folder / "hfl.toml").read_text(encoding="utf-8").splitlines()
-    initialize(folder, Output(), profile="work", endpoint=local_hub.endpoint)
+    initialize(folder, Output(), Wishes(profile="work", endpoint=local_hub.endpoint))
     second = (folder / "hfl.toml").read_text(encoding="utf-8").splitlines()
     assert second == [*first[:-2], 'profile = "work"', f'endpoint = "{local_hub.endpoint}"']
 
@@ -145,7 +147,7 @@ def test_another_profile_in_the_file_is_replaced_only_if_somebody_says_so(
     AuthManager().login(local_hub.create_user("ann"), profile="work")
     (folder / "hfl.toml").write_text('profile = "home"\n')
     with pytest.raises(ConflictError, match=r"says profile = 'home', not profile = 'work'"):
-        initialize(folder, Output(), profile="work")
+        initialize(folder, Output(), Wishes(profile="work"))
     assert (folder / "hfl.toml").read_text() == 'profile = "home"\n'
     hfl_init("--profile", "work", "--yes")
     assert load_settings(folder).profile == "work"
@@ -180,7 +182,7 @@ def test_a_file_that_cannot_be_edited_safely_is_left_alone(folder, local_hub, te
     AuthManager().login(local_hub.create_user("ann"), profile="work")
     (folder / "hfl.toml").write_text(text)
     with pytest.raises(ConfigError):
-        initialize(folder, Output(), profile="work", yes=True)
+        initialize(folder, Output(), Wishes(profile="work"), yes=True)
     assert (folder / "hfl.toml").read_text() == text
 
 
@@ -200,9 +202,132 @@ def test_a_link_stays_a_link(folder, tmp_path, local_hub):
     AuthManager().login(local_hub.create_user("ann"), profile="work")
     (tmp_path / "shared.toml").write_text("timeout = 5\n")
     Path("hfl.toml").symlink_to(tmp_path / "shared.toml")
-    initialize(folder, Output(), profile="work")
+    initialize(folder, Output(), Wishes(profile="work"))
     assert Path("hfl.toml").is_symlink()
     assert "work" in (tmp_path / "shared.toml").read_text()
+
+
+GITIGNORES = {
+    "none": (None, b"/runs/\n"),
+    "what is there stays": (b"# ours\n*.pyc", b"# ours\n*.pyc\n/runs/\n"),
+    "it is there already": (b"runs\n", b"runs\n"),
+    "line ends and odd bytes stay": (b"\xff\r\n", b"\xff\r\n/runs/\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", GITIGNORES)
+def test_a_folder_of_runs_is_kept_out_of_git(folder, local_hub, monkeypatch, name):
+    before, after = GITIGNORES[name]
+    monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
+    if before is not None:
+        Path(".gitignore").write_bytes(before)
+    for _ in range(2):
+        initialize(folder, Output(), Wishes(ignored=["runs"]))
+        assert Path(".gitignore").read_bytes() == after
+
+
+@pytest.mark.parametrize("wrong", ["..", "/etc", ".", " ", "a/../../b"])
+def test_what_is_no_folder_below_is_refused_and_nothing_is_changed(folder, local_hub, wrong):
+    with pytest.raises(ConfigError, match="is not a folder below"):
+        initialize(folder, Output(), Wishes(ignored=[wrong]))
+    assert not Path(".gitignore").exists()
+    assert not Path("hfl.toml").exists()
+
+
+def test_git_itself_ignores_the_folder_and_no_other(folder, local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
+    Path(".git").rmdir()
+    subprocess.run(["git", "init", "-q"], check=True)
+    initialize(folder, Output(), Wishes(ignored=["out [1]/runs*"]))
+    for name, code in (("out [1]/runs*/x", 0), ("out 1/runs/x", 1), ("sub/out [1]/runs*/x", 1)):
+        asked = subprocess.run(["git", "check-ignore", "-q", name], check=False)
+        assert asked.returncode == code, name
+
+
+def test_a_policy_for_checkpoints_is_checked_before_it_is_written(folder, local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
+    with pytest.raises(ConfigError):
+        initialize(folder, Output(), Wishes(keep="lats:3"))
+    assert not Path("hfl.toml").exists()
+    assert initialize(folder, Output(), Wishes(keep="last:3"))["keep"] == "last:3"
+    assert load_settings(folder).keep == "last:3"
+
+
+class Terminal:
+    """A person at a terminal, who answers the questions in order."""
+
+    def __init__(self, *arguments: str) -> None:
+        pty = pytest.importorskip("pty")
+        self._ours, theirs = pty.openpty()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", INIT, *arguments],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            close_fds=True,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def answer(self, question: str, text: str) -> None:
+        self.read_until(question)
+        os.write(self._ours, f"{text}\n".encode())
+
+    def read_until(self, words: str) -> None:
+        while words not in self.shown:
+            part = os.read(self._ours, 4096)
+            assert part, self.shown
+            self.shown += part.decode()
+        self.shown = self.shown.partition(words)[2]
+
+    def end(self) -> tuple[int, str]:
+        out, _ = self._process.communicate(timeout=60)
+        with contextlib.suppress(OSError):  # nothing is left
+            self.shown += os.read(self._ours, 65536).decode()
+        os.close(self._ours)
+        return self._process.returncode, out.decode()
+
+
+def test_a_person_is_guided_and_mistakes_are_asked_again(folder, local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
+    person = Terminal()
+    person.answer(f"Which Hub [{local_hub.endpoint}]:", "")
+    person.answer("such as last:3) [all]:", "lats:3")
+    person.answer("such as last:3) [all]:", "last:3 | best:loss")
+    person.answer("('-' for none) [runs]:", "../elsewhere")
+    person.answer("('-' for none) [runs]:", "")
+    code, out = person.end()
+    assert code == 0, person.shown
+    assert "ann" in out
+    assert load_settings(folder).keep == "last:3 | best:loss"
+    assert "endpoint =" not in Path("hfl.toml").read_text().replace("# endpoint", "")
+    assert Path(".gitignore").read_text() == "/runs/\n"
+    again = Terminal()  # it is set up: nothing is asked
+    code, out = again.end()
+    assert code == 0, again.shown
+    assert "[" not in again.shown
+    assert "unchanged" in out
+
+
+def test_an_option_answers_its_question(folder, local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
+    person = Terminal("--endpoint", local_hub.endpoint, "--keep", "last:2")
+    person.answer("('-' for none) [runs]:", "-")
+    assert person.end()[0] == 0
+    assert not Path(".gitignore").exists()
+    assert load_settings(folder).keep == "last:2"
+
+
+def test_ctrl_c_at_a_question_changes_nothing(folder, local_hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", local_hub.create_user("ann"))
+    person = Terminal()
+    person.answer("Which Hub", "")
+    person.read_until("such as last:3")
+    os.killpg(person._process.pid, signal.SIGINT)
+    assert person.end()[0] == 130
+    assert not Path("hfl.toml").exists()
+    assert not Path(".gitignore").exists()
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="frozen on one Python version")

@@ -124,7 +124,9 @@ class Fetching(Restoring):
         """
         options: Dict[str, Any] = {"allow_missing": allow_missing, "map_location": map_location}
         if self._target is None:
-            return super().resume(state, strict=strict, **options, **components)
+            here = super().resume(state, strict=strict, **options, **components)
+            self._now_training(here)
+            return here
         team = self._team
 
         def begin() -> Dict[str, Any]:
@@ -152,6 +154,7 @@ class Fetching(Restoring):
             report = self._restore_or_replace(strict, replace if has_remote else None, everything)
         if team.is_first and self._worker is not None and UploadQueue(self._run).read().due:
             self._worker.notify()  # what an earlier process did not finish
+        self._now_training(report)
         if report is None:
             self._require_nowhere_else()
             return None

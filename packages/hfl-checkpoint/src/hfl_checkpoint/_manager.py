@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 from hfl_checkpoint import _arguments
 from hfl_checkpoint._component_files import Storage
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hfl_checkpoint._naming import Naming
+    from hfl_checkpoint._news import Notify
     from hfl_checkpoint._policies import SavePolicy
     from hfl_checkpoint._retention import KeepPolicy
 
@@ -79,8 +80,10 @@ class CheckpointManager(Stepping, Publishing):
         when_full: What happens when the disk is full or a quota used up: ``"raise"``; ``"prune"`` those
             checkpoints that `keep` gives up anyway once the new one is there, and try again; or
             ``"pause"``: log, call `notify`, and try again until there is room, for an hour at most.
-        notify: Called with a sentence when a person should look after the run. It may be called from
-            another thread.
+        notify: A `hfl_core.Notifier`, which is told of every event: started, resumed, finished, failed,
+            preempted, a new best of a metric that `save` or `keep` watches, room that runs out, uploads
+            that are stuck. Or a function, called with a sentence when a person should look after the
+            run. Either may be called from another thread, and what goes wrong there is only logged.
 
     Raises:
         ConfigError: An argument makes no sense, or `directory` is a file.
@@ -119,7 +122,7 @@ class CheckpointManager(Stepping, Publishing):
         max_shard_size: int | str = DEFAULT_SIZE,
         snapshot: Literal["lazy", "eager"] = "lazy",
         when_full: Literal["raise", "prune", "pause"] = "raise",
-        notify: Callable[[str], object] | None = None,
+        notify: Notify | None = None,
     ) -> None:
         _arguments.check_policies(save, when_busy)
         wanted_there = _arguments.check_hub(hub, hub_keep, revision, hub_wait)
@@ -152,17 +155,29 @@ class CheckpointManager(Stepping, Publishing):
         Raises:
             HflError: What went wrong with the save.
         """
+        self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
         if self._is_closed or self._is_forked:  # the end of a fork is no end of the run
             return
         self._is_closed = True
         try:
             self.wait()
+        except BaseException as own:
+            error = error or own
+            raise
         finally:
+            self._tell_the_end(error)
             tell(self._save_policy, "on_close")
             self._release()
             self._known_team.close()
             if self._worker is not None:
                 self._worker.close()
+
+    def _tell_the_end(self, error: BaseException | None) -> None:
+        if self._known_team.is_first:
+            self._news.end(error, self._line.step)
+        self._leave_log()
 
     def __enter__(self) -> CheckpointManager:
         return self
@@ -177,6 +192,6 @@ class CheckpointManager(Stepping, Publishing):
             self.close()
             return
         try:
-            self.close()
+            self._end(error)
         except Exception:  # noqa: BLE001  # the block's own error is the one to see
             _log.exception("the last save failed as well")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import threading
 
     from hfl_checkpoint._checkpoint import Checkpoint
+    from hfl_checkpoint._news import News
     from hfl_checkpoint._remote._report import PublishReport
     from hfl_repo import ReclaimReport, RepoManager
 
@@ -36,9 +37,13 @@ _log = get_logger(__name__)
 class Publishing(Fetching):
     """What a checkpoint manager does with the Hub."""
 
+    _news: News
+
     def _begin_publishing(self, wait: float) -> None:
         if self._target is not None:
-            self._worker = Worker(self._publisher, wait=wait, left=self._tell_what_is_left)
+            self._worker = Worker(
+                self._publisher, wait=wait, left=self._tell_what_is_left, news=self._news
+            )
 
     def _publisher(self, stop: threading.Event | None = None) -> Publisher:
         return Publisher(self._run, self._resolved(), policies=self._policies, stop=stop)
@@ -67,11 +72,12 @@ class Publishing(Fetching):
     def _tell_what_is_left(self) -> None:
         waiting = UploadQueue(self._run).read()
         if waiting.pending:
-            _log.warning(
-                "Not published yet: %s. Nothing is lost; finish with: hfl checkpoint push %s",
-                ", ".join(waiting.pending),
-                self._run.path,
+            text = (
+                f"Not published yet: {', '.join(waiting.pending)}. Nothing is lost; finish with: "
+                f"hfl checkpoint push {self._run.path}"
             )
+            _log.warning("%s", text)
+            self._news.upload_stuck(text)
 
     def push(self, which: Which = "latest") -> PublishReport:
         """Publish a checkpoint now, and whatever waits, and see that it is done.

@@ -15,6 +15,7 @@ from hfl_checkpoint._joint_save import conduct, contribute
 from hfl_checkpoint._lazy import Deferrable
 from hfl_checkpoint._metrics import as_numbers
 from hfl_checkpoint._naming import Naming
+from hfl_checkpoint._news import News, Notify, goals_of
 from hfl_checkpoint._parts_of_ranks import part_of
 from hfl_checkpoint._policies import SaveContext, SavePolicy, tell
 from hfl_checkpoint._provenance import RunDescription
@@ -26,14 +27,14 @@ from hfl_checkpoint._space import Room, WhenFull
 from hfl_checkpoint._votes import absent_metrics
 from hfl_checkpoint._writer import Draft, pack_all, shard_all, write_checkpoint
 from hfl_checkpoint.errors import CheckpointExistsError, SnapshotChangedError
-from hfl_core import get_logger, translated_os_errors
+from hfl_core import get_logger, log_context, translated_os_errors
 
 if TYPE_CHECKING:
     import os
 
     from hfl_checkpoint._background import BackgroundSaver, PendingCheckpoint
     from hfl_checkpoint._channel import Channel
-    from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan
+    from hfl_checkpoint._checkpoint import Checkpoint, CleanupPlan, RestoreReport
     from hfl_checkpoint._component_files import Storage
     from hfl_checkpoint._retention import KeepPolicy
 
@@ -56,7 +57,7 @@ class Saving(Session):
         storage: Storage,
         snapshot: Literal["lazy", "eager"],
         when_full: WhenFull,
-        notify: Callable[[str], object] | None,
+        notify: Notify | None,
     ) -> None:
         super().__init__(directory, background=background)
         self._save_policy = save
@@ -66,7 +67,10 @@ class Saving(Session):
         self._description = RunDescription(metadata or {})
         self._storage = storage
         self._is_lazy = snapshot == "lazy"
-        self._room = Room(self._run, keep, when_full, notify=notify, give_up=self._give_up_for)
+        self._news = News(self._run.path.name, notify, goals_of(save, keep))
+        self._room = Room(
+            self._run, keep, when_full, tell=self._news.disk_low, give_up=self._give_up_for
+        )
         # One is being written from; with "coalesce", another one may wait.
         self._arenas = [Arena()]
         self._waiting: Tuple[Snapshot, Arena] | None = None
@@ -127,6 +131,8 @@ class Saving(Session):
                 if not team.is_first:
                     self._line.run_id = run_id
                     self._run.adopt(run_id)
+                self._enter_log(run_id, step)
+                self._began(team)
                 context = SaveContext(step, epoch, *self._previous, metrics or {})
                 tell(self._save_policy, "on_save", context)
                 return self._begin(team, run_id, draft, components)
@@ -241,7 +247,9 @@ class Saving(Session):
     ) -> Checkpoint:
         """Write and commit; with several processes, jointly."""
         if channel is None:
-            return self._commit(run_id, finish())
+            draft = finish()
+            with log_context(step=draft.step):  # the training may be further by now
+                return self._commit(run_id, draft)
         if team.is_first:
             return conduct(
                 channel,
@@ -330,6 +338,15 @@ class Saving(Session):
                 key=f"absent metric {metric}",
             )
 
+    def _began(self, team: Alone) -> None:
+        if not self._news.is_under_way and team.is_first:
+            self._news.begin(self._line.step)
+
+    def _now_training(self, report: RestoreReport | None) -> None:
+        if report is not None:
+            self._enter_log(report.checkpoint.run_id, report.checkpoint.step)
+        self._began(self._known_team)
+
     def _after_restore(self) -> None:
         checkpoints = self._team.first(self.checkpoints)
         self._seen = checkpoints[-1].sequence if checkpoints else None
@@ -359,6 +376,7 @@ class Saving(Session):
         self._line = Line(run_id, checkpoint.name, draft.step)
         self._committed(checkpoint)  # first: what waits to be published is not deleted
         tell(self._save_policy, "on_commit", time.monotonic() - began)
+        self._news.committed(checkpoint, self.checkpoints)
         try:
             self._warn_of_company(checkpoint)
             self._warn_of_absent_metrics()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from hfl_checkpoint import _endings
 from hfl_checkpoint._background import BackgroundSaver
 from hfl_checkpoint._catalog import Catalog
 from hfl_checkpoint._ranks import Alone, team_of
-from hfl_core import ConfigError, get_logger
+from hfl_core import ConfigError, get_logger, log_fields, set_log_context
 
 if TYPE_CHECKING:
-    from hfl_checkpoint._checkpoint import Checkpoint
+    from hfl_checkpoint._checkpoint import Checkpoint, RestoreReport
     from hfl_checkpoint._find import Which
 
 _log = get_logger(__name__)
@@ -43,6 +43,7 @@ class Session(Catalog):
         self._line = Line()
         self._previous: tuple[int, int | None] = (0, None)
         self._warned: set[str] = set()
+        self._logged: Dict[str, Any] = {}
         self._is_closed = False
         self._process = os.getpid()
         self._turn = threading.RLock()
@@ -89,9 +90,27 @@ class Session(Catalog):
     def _give_up_for(self, upcoming: Checkpoint) -> None:
         """Give up what has to make way for a checkpoint on a full disk; here, nothing waits."""
 
+    def _now_training(self, report: RestoreReport | None) -> None:
+        """Learn that training begins, or goes on from a checkpoint; here, nobody is told."""
+
     def _arrive(self, which: Which) -> Which:
         """Bring a checkpoint here that lies elsewhere; here, all are where they are."""
         return which
+
+    def _enter_log(self, run_id: str, step: int) -> None:
+        """Let every record of the process say which run and step it belongs to."""
+        if not self._logged:
+            known = log_fields()  # what the program has set itself stays as it is
+            mine = {"run": self._run.path.name, "run_id": run_id}
+            self._logged = {name: value for name, value in mine.items() if name not in known}
+            self._logged["step"] = step
+        set_log_context(**{**self._logged, "step": step})
+
+    def _leave_log(self) -> None:
+        known = log_fields()
+        mine = [name for name, value in self._logged.items() if known.get(name) == value]
+        set_log_context(**dict.fromkeys([*mine, "step"] if self._logged else []))
+        self._logged = {}
 
     def _warn_once(self, text: str, *, key: str | None = None) -> None:
         if (key or text) not in self._warned:

@@ -47,7 +47,7 @@ class Room:
         run: The run's directory.
         keep: The retention policy.
         when_full: ``"raise"``, ``"prune"`` or ``"pause"``.
-        notify: Called with a sentence when a person should make room, and when it was made.
+        tell: Called with a sentence when room runs out, and when there is some again. It never raises.
         give_up: Called with a checkpoint that is to be written, before others make way for it: what
             only waits to be published, and will not be once that one is there, need not wait.
         pause_seconds: How long a pause may last.
@@ -60,7 +60,7 @@ class Room:
         keep: KeepPolicy,
         when_full: WhenFull,
         *,
-        notify: Callable[[str], object] | None = None,
+        tell: Callable[[str], object] | None = None,
         give_up: Callable[[Checkpoint], object] | None = None,
         pause_seconds: float = 3600.0,
         poll_seconds: float = 1.0,
@@ -68,7 +68,7 @@ class Room:
         self._run = run
         self._keep = keep
         self._when_full = when_full
-        self._notify = notify
+        self._notify = tell
         self._give_up = give_up
         self.pause_seconds = pause_seconds
         self.poll_seconds = poll_seconds
@@ -91,12 +91,9 @@ class Room:
         free = shutil.disk_usage(self._run.path).free
         if more * size > free:
             wanted = "two" if kept is None else f"the {kept} that keep= asks for and the next one"
-            _log.warning(
-                "the disk will be full soon: checkpoints here take %s bytes each, and %s bytes are "
-                "free, which is too little for %s",
-                f"{size:,}",
-                f"{free:,}",
-                wanted,
+            self._tell(
+                f"the disk will be full soon: checkpoints here take {size:,} bytes each, and {free:,} "
+                f"bytes are free, which is too little for {wanted}"
             )
 
     def make(self, write: Callable[[], _Result], draft: Draft, run_id: str) -> _Result:
@@ -138,11 +135,8 @@ class Room:
                         decision.reason,
                     )
             raise error
-        _log.warning(
-            "the disk is full: %s made way for step %d before it is written",
-            ", ".join(decision.checkpoint.name for decision in done.delete),
-            draft.step,
-        )
+        names = ", ".join(decision.checkpoint.name for decision in done.delete)
+        self._tell(f"the disk is full: {names} made way for step {draft.step} before it is written")
 
     def _pause(self, write: Callable[[], _Result], step: int, error: DiskSpaceError) -> _Result:
         self._tell(
@@ -167,10 +161,7 @@ class Room:
     def _tell(self, text: str) -> None:
         _log.warning("%s", text)
         if self._notify is not None:
-            try:
-                self._notify(text)
-            except Exception:  # noqa: BLE001  # the save is not to fail with the message
-                _log.exception("the notification failed")
+            self._notify(text)
 
 
 def bound(policy: KeepPolicy) -> int | None:

@@ -9,7 +9,7 @@ from hfl_checkpoint._components import components_of
 from hfl_checkpoint._policies import SaveContext, is_urgent
 from hfl_checkpoint._saving import Saving
 from hfl_checkpoint.errors import SnapshotChangedError
-from hfl_core import get_logger
+from hfl_core import get_logger, set_log_context
 
 if TYPE_CHECKING:
     from hfl_checkpoint._background import PendingCheckpoint
@@ -49,6 +49,8 @@ class Stepping(Saving):
         if not getattr(state, "is_step_boundary", True):
             return None  # gradients are being accumulated, and no state holds them
         previous, self._previous = self._previous, (state.step, state.epoch)
+        set_log_context(step=state.step)
+        self._began(team)
         if self._save_policy is None:
             self._warn_once(
                 "step() saves nothing, since no save= was given; call save(), or pass EverySteps(500)"

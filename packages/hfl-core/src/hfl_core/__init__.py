@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hfl_core._log import configure_logging as configure_logging
     from hfl_core._log import get_logger as get_logger
     from hfl_core._log_context import log_context as log_context
+    from hfl_core._log_context import log_fields as log_fields
     from hfl_core._log_context import set_log_context as set_log_context
     from hfl_core._notify import Notifier as Notifier
     from hfl_core._parallel import in_parallel as in_parallel
@@ -104,6 +105,7 @@ _EXPORTS = {
     "lazy_exports": "._lazy",
     "load_settings": "._settings_files",
     "log_context": "._log_context",
+    "log_fields": "._log_context",
     "new_digest": "._digest",
     "read_secret": "._files",
     "redact": "._redact",

@@ -78,7 +78,16 @@ def log_context(**fields: Any) -> Iterator[None]:
 
 
 def log_fields() -> Mapping[str, Any]:
-    """Return the fields that a record gets here and now."""
+    """Return the fields that a record gets here and now.
+
+    Returns:
+        Field to value, those of `set_log_context` first.
+
+    Example:
+        >>> with log_context(shard=3):
+        ...     dict(log_fields())
+        {'shard': 3}
+    """
     block = _of_block.get()
     return {**_of_process, **block} if block else _of_process
 

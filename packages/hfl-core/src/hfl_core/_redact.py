@@ -129,6 +129,15 @@ def redact(text: str) -> str:
         >>> redact("HF_TOKEN=hf_abcdefghijklmnopqrstuvwxyz for max_tokens=512")
         'HF_TOKEN=*** for max_tokens=512'
     """
+    return _mask_homes(_mask_assignments(mask_shapes(text)))
+
+
+def mask_shapes(text: str) -> str:
+    """Mask what is a secret by its shape alone; names, paths and everything else stay.
+
+    Args:
+        text: Any text, such as an error's message.
+    """
     text = _PRIVATE_KEY.sub(MASK, text)
     text = _WEBHOOK.sub(rf"\1/{MASK}", text)
     text = _NOTIFY_URL.sub(rf"\1{MASK}", text)
@@ -139,9 +148,7 @@ def redact(text: str) -> str:
     text = _SK_KEY.sub(MASK, text)
     text = _BEARER.sub(rf"\1\2{MASK}", text)
     text = _AUTHORIZATION.sub(_mask_authorization, text)
-    text = _YAML_PASSWORD.sub(rf"\1{MASK}", text)
-    text = _mask_assignments(text)
-    return _mask_homes(text)
+    return _YAML_PASSWORD.sub(rf"\1{MASK}", text)
 
 
 def is_secret_name(name: str) -> bool:

@@ -149,6 +149,12 @@ def _report(error: Exception, state: SharedState) -> int:
         _complain("Aborted.")
         # A prompt turns Ctrl-C into Abort; answering "no" is one too, but nobody pressed a key for it.
         was_interrupted = isinstance(error.__context__, KeyboardInterrupt)
+        if not was_interrupted and not sys.stdin.isatty():
+            _complain(
+                "There is nobody to ask here. In a script, answer with an option, such as --yes.",
+                prefix="Hint: ",
+                style="cyan",
+            )
         return EXIT_INTERRUPTED if was_interrupted else EXIT_FAILED
     if state.is_debug:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -23,6 +23,8 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
+from hfl_core._redact import mask_shapes
+
 __all__ = [
     "AuthError",
     "ConfigError",
@@ -43,6 +45,8 @@ __all__ = [
 class HflError(Exception):
     """The base of every error that the project raises on purpose.
 
+    Tokens, and whatever else is a secret by its shape, are masked in its text.
+
     Args:
         message: What happened and what exists, in one or two sentences.
         hint: What to do about it, or None when nothing useful can be said.
@@ -61,6 +65,8 @@ class HflError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        # Whatever a person passed may be in it, and Python prints the tracebacks of programs as they are.
+        message = mask_shapes(message)
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -199,6 +199,21 @@ class RunMetadata:
 
         return compare(self, other, everything=everything)
 
+    def summary(self) -> dict[str, str]:
+        """Say the most important things in words.
+
+        Returns:
+            Label to text, in the order in which one reads them; what is not known is left out.
+
+        Example:
+            >>> from hfl_metadata import capture
+            >>> capture(seeds={"python": 1}).summary()["seeds"].split(", ")[0]
+            'python=1'
+        """
+        from hfl_metadata._summary import summary_rows
+
+        return summary_rows(self)
+
     def __str__(self) -> str:
         from hfl_metadata._summary import summary
 

@@ -106,13 +106,14 @@ if TYPE_CHECKING:
     from hfl_core import RetryPolicy as RetryPolicy
     from hfl_core import Settings as Settings
     from hfl_core import Span as Span
-    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import Timer as Timer
+    from hfl_core import TimeSummary as TimeSummary
     from hfl_core import ValidationError as ValidationError
     from hfl_core import configure_logging as configure_logging
     from hfl_core import get_logger as get_logger
     from hfl_core import load_settings as load_settings
     from hfl_core import log_context as log_context
+    from hfl_core import log_fields as log_fields
     from hfl_core import redact as redact
     from hfl_core import set_log_context as set_log_context
     from hfl_datasets import DatasetValidationError as DatasetValidationError
@@ -157,37 +158,12 @@ if TYPE_CHECKING:
     from hfl_metadata import SubmoduleInfo as SubmoduleInfo
     from hfl_metadata import capture as capture
     from hfl_metadata import read_metadata as read_metadata
-    from hfl_registry import AdapterEntry as AdapterEntry
-    from hfl_registry import AdapterMismatchError as AdapterMismatchError
-    from hfl_registry import AdapterRecord as AdapterRecord
-    from hfl_registry import BasePin as BasePin
-    from hfl_registry import Check as Check
-    from hfl_registry import MergeError as MergeError
-    from hfl_registry import MergePlan as MergePlan
-    from hfl_registry import Merged as Merged
-    from hfl_registry import ModelCard as ModelCard
-    from hfl_registry import ModelRegistry as ModelRegistry
     from hfl_registry import ModelValidationError as ModelValidationError
-    from hfl_registry import Published as Published
-    from hfl_registry import PublishedModel as PublishedModel
-    from hfl_registry import Quantization as Quantization
-    from hfl_registry import QuantizedMergeError as QuantizedMergeError
-    from hfl_registry import Registration as Registration
-    from hfl_registry import RegistrationConflictError as RegistrationConflictError
     from hfl_registry import RoundTripError as RoundTripError
-    from hfl_registry import Stage as Stage
-    from hfl_registry import StageMove as StageMove
-    from hfl_registry import StageNotFoundError as StageNotFoundError
     from hfl_registry import UnpinnedBaseError as UnpinnedBaseError
     from hfl_registry import UnportableCodeError as UnportableCodeError
-    from hfl_registry import ValidationReport as ValidationReport
-    from hfl_registry import make_card as make_card
-    from hfl_registry import merge_adapters as merge_adapters
-    from hfl_registry import plan_merge as plan_merge
-    from hfl_registry import quantization_of as quantization_of
     from hfl_repo import Card as Card
     from hfl_repo import CardConflictError as CardConflictError
-    from hfl_repo import CardDraft as CardDraft
     from hfl_repo import CardUpdate as CardUpdate
     from hfl_repo import Change as Change
     from hfl_repo import Commit as Commit
@@ -228,23 +204,17 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "AcceleratedCheckpoints": "hfl_integrations",
-    "AdapterEntry": "hfl_registry",
-    "AdapterMismatchError": "hfl_registry",
-    "AdapterRecord": "hfl_registry",
     "AlreadyPublishingError": "hfl_checkpoint",
     "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
     "BackendInfo": "hfl_metadata",
-    "BasePin": "hfl_registry",
     "BeforeDeadline": "hfl_checkpoint",
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
     "CardConflictError": "hfl_repo",
-    "CardDraft": "hfl_repo",
     "CardUpdate": "hfl_repo",
     "Change": "hfl_repo",
-    "Check": "hfl_registry",
     "Checkpoint": "hfl_checkpoint",
     "CheckpointDamagedError": "hfl_checkpoint",
     "CheckpointError": "hfl_checkpoint",
@@ -303,16 +273,11 @@ _EXPORTS = {
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
     "MemoryInfo": "hfl_metadata",
-    "MergeError": "hfl_registry",
-    "MergePlan": "hfl_registry",
-    "Merged": "hfl_registry",
     "MetadataChange": "hfl_metadata",
     "MetadataDiff": "hfl_metadata",
     "MissingComponentError": "hfl_checkpoint",
     "MissingExtraError": "hfl_core",
-    "ModelCard": "hfl_registry",
     "ModelInfo": "hfl_metadata",
-    "ModelRegistry": "hfl_registry",
     "ModelValidationError": "hfl_registry",
     "ModuleInfo": "hfl_metadata",
     "Naming": "hfl_checkpoint",
@@ -337,12 +302,8 @@ _EXPORTS = {
     "ProgressUpdate": "hfl_core",
     "PromotionReport": "hfl_checkpoint",
     "PublishReport": "hfl_checkpoint",
-    "Published": "hfl_registry",
-    "PublishedModel": "hfl_registry",
     "PullRequest": "hfl_repo",
     "PythonInfo": "hfl_metadata",
-    "Quantization": "hfl_registry",
-    "QuantizedMergeError": "hfl_registry",
     "RankFailedError": "hfl_checkpoint",
     "RankLostError": "hfl_checkpoint",
     "RateLimitError": "hfl_core",
@@ -350,8 +311,6 @@ _EXPORTS = {
     "Ref": "hfl_repo",
     "RefExistsError": "hfl_repo",
     "RefUsage": "hfl_repo",
-    "Registration": "hfl_registry",
-    "RegistrationConflictError": "hfl_registry",
     "RemoteFile": "hfl_repo",
     "RepoArchivedError": "hfl_repo",
     "RepoExistsError": "hfl_repo",
@@ -381,9 +340,6 @@ _EXPORTS = {
     "SourceReport": "hfl_auth",
     "Span": "hfl_core",
     "SplitNotFoundError": "hfl_datasets",
-    "Stage": "hfl_registry",
-    "StageMove": "hfl_registry",
-    "StageNotFoundError": "hfl_registry",
     "StateMismatchError": "hfl_checkpoint",
     "StorageReport": "hfl_repo",
     "StoredFile": "hfl_repo",
@@ -403,7 +359,6 @@ _EXPORTS = {
     "UntrustedPickleError": "hfl_checkpoint",
     "UploadConflictError": "hfl_repo",
     "ValidationError": "hfl_core",
-    "ValidationReport": "hfl_registry",
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
     "Vote": "hfl_checkpoint",
@@ -424,11 +379,8 @@ _EXPORTS = {
     "load_lightning_model": "hfl_integrations",
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
-    "make_card": "hfl_registry",
+    "log_fields": "hfl_core",
     "mask_token": "hfl_auth",
-    "merge_adapters": "hfl_registry",
-    "plan_merge": "hfl_registry",
-    "quantization_of": "hfl_registry",
     "read_metadata": "hfl_metadata",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",

@@ -9,10 +9,12 @@ import click
 
 from hf_lifecycle._cli_config import config
 from hf_lifecycle._cli_doctor import doctor
+from hf_lifecycle._cli_init import init
+from hf_lifecycle._cli_report import report
 from hf_lifecycle._cli_status import status
 from hfl_core.cli import Output, format_option, main_for
 
-__all__ = ["config", "demo", "doctor", "init", "main", "status"]
+__all__ = ["config", "demo", "doctor", "init", "main", "report", "status"]
 
 
 @click.command(short_help="Kill a training, resume it, compare every bit.")
@@ -37,53 +39,25 @@ def demo(*, directory: Path | None, seed: int | None, keep: bool, output: Output
     compared bit by bit. Then the best model is published to a Hub that runs on this machine, and
     loaded back with the ordinary client, and the run is resumed from there in an empty folder. The
     exit code says whether all bits are the same.
+
+    \b
+    Examples:
+      hfl demo
+      hfl demo --seed 7 --directory proof
     """
     from hf_lifecycle._demo.report import require_identical, show
     from hf_lifecycle._demo.spectator import Spectator
     from hf_lifecycle._demo.stage import perform
 
     with Spectator(output) as spectator:
-        report = perform(
+        result = perform(
             spectator,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             directory=directory,
             keep=keep,
         )
-    show(report, output)
-    require_identical(report)
-
-
-@click.command()
-@click.option("--profile", metavar="NAME", help="The profile to act as here; made if need be.")
-@click.option("--endpoint", metavar="URL", help="The Hub to use here.")
-@click.option(
-    "--token-stdin", is_flag=True, help="Read a token from standard input if one is needed."
-)
-@click.option("--yes", is_flag=True, help="Do not ask before something in hfl.toml is replaced.")
-@format_option
-def init(
-    *, profile: str | None, endpoint: str | None, token_stdin: bool, yes: bool, output: Output
-) -> None:
-    """Set this folder up: sign in if nobody is, and write its hfl.toml.
-
-    The file says which profile and which Hub are used in this folder, if you name them, and never holds a
-    token. It is safe to run this again: what is right already stays as it is.
-
-    \b
-    Examples:
-      hfl init
-      hfl init --profile work
-      pass show hub | hfl init --profile work --token-stdin
-    """
-    from hf_lifecycle._initialize import initialize
-
-    done = initialize(
-        Path.cwd(), output, profile=profile, endpoint=endpoint, from_stdin=token_stdin, yes=yes
-    )
-    labels = {
-        "file": "File", "status": "Status", "account": "Account", "endpoint": "Hub", "detail": "Token from",
-    }  # fmt: skip
-    output.record(done, labels=labels)
+    show(result, output)
+    require_identical(result)
 
 
 main = main_for(demo)

@@ -22,6 +22,7 @@ from hfl_core import (
 )
 
 if TYPE_CHECKING:
+    from hfl_checkpoint._news import News
     from hfl_checkpoint._remote._publish import Publisher
     from hfl_checkpoint._remote._report import PublishReport
 
@@ -30,6 +31,8 @@ _LONGEST_PAUSE = 300.0
 # While somebody waits for the end, an unreachable Hub is tried more often.
 _DRAINING_PAUSE = 2.0
 _BUSY_PAUSE = 5.0
+# So many failures in a row, which take half a minute, are no passing fault: people are told.
+_STUCK_AFTER = 6
 # After it was told to stop, the thread ends at the next piece that it sends.
 _LAST_SECONDS = 2.0
 
@@ -43,6 +46,7 @@ class Worker:
         make: Makes the publisher, given the event that ends its work.
         wait: Seconds for which the end of the program waits for what is not published yet.
         left: Says what is left to a person, when the waiting is over.
+        news: Tells people when nothing is published for longer than a passing fault.
     """
 
     def __init__(
@@ -51,11 +55,13 @@ class Worker:
         *,
         wait: float,
         left: Callable[[], None],
+        news: News,
     ) -> None:
         self._stop = threading.Event()
         self.publisher = make(self._stop)
         self._wait = wait
         self._left = left
+        self._news = news
         self._wake = SteadyEvent()
         self._is_draining = False
         self._is_idle = SteadyEvent()
@@ -110,8 +116,10 @@ class Worker:
             except Exception as error:  # noqa: BLE001  # the training must not notice
                 failures += 1
                 pause = self._pause_after(error, failures)
+                self._tell_if_stuck(error, pause, failures)
             else:
                 failures = 0
+                self._news.uploads_go_on()
                 pause = self._pause_when_done(report)
             with self._lock:
                 if pause is None and asked == self._asked:  # else there is more to do already
@@ -160,8 +168,14 @@ class Worker:
         self._say(error)
         return min(pause, _DRAINING_PAUSE) if pause is not None and self._is_draining else pause
 
+    def _tell_if_stuck(self, error: Exception, pause: float | None, failures: int) -> None:
+        if isinstance(error, (AlreadyPublishingError, RateLimitError)) or self._stop.is_set():
+            return  # it is in good hands, or passes by itself
+        if pause is None or failures >= _STUCK_AFTER:
+            self._news.upload_stuck(f"Checkpoints wait to be published: {_text(error)}")
+
     def _say(self, error: Exception) -> None:
-        text = error.message if isinstance(error, HflError) else repr(error)
+        text = _text(error)
         if text in self._said:
             return
         self._said.add(text)
@@ -170,6 +184,10 @@ class Worker:
             "Checkpoints wait to be published: %s%s", text, f" {hint}" if hint else "",
             exc_info=None if isinstance(error, HflError) else error,
         )  # fmt: skip
+
+
+def _text(error: Exception) -> str:
+    return error.message if isinstance(error, HflError) else repr(error)
 
 
 def _close(reference: weakref.ref[Worker]) -> None:

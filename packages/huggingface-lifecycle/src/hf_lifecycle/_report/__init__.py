@@ -1,0 +1,1 @@
+"""What ``hfl report`` says of a run, and how it is written."""
