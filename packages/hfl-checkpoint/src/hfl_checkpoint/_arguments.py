@@ -83,7 +83,7 @@ def _setting() -> str | None:
 
 def require_step(step: object) -> None:
     """Refuse what is not a step."""
-    if isinstance(step, int) and not isinstance(step, bool) and step >= 0:
+    if _is_count(step):
         return
     if callable(getattr(step, "components", None)):
         raise ConfigError(
@@ -91,14 +91,38 @@ def require_step(step: object) -> None:
             hint="Use step(state), which saves when a policy says so, or "
             "save(state.step, **state.components()).",
         )
-    kind = type(step).__name__
-    # What is no number may be a whole model, which nobody wants to read in a message.
-    shown = repr(step) if isinstance(step, (int, float, str)) else f"An object of type {kind}"
     raise ConfigError(
-        f"{shown} is not a step.",
+        f"{_shown(step)} is not a step.",
         hint="Pass the number of optimizer steps taken, 0 or more, and objects by name: "
         "save(500, model=model).",
     )
+
+
+def require_facts(epoch: object, metrics: object, reason: object) -> None:
+    """Refuse what says nothing about a save: it would fail when the manifest is written, or read."""
+    if epoch is not None and not _is_count(epoch):
+        raise ConfigError(
+            f"{_shown(epoch)} is not an epoch.",
+            hint="Pass the number of completed epochs, 0 or more, as an int.",
+        )
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(
+            f"The metrics are a mapping of name to number, and got an object of type "
+            f"{type(metrics).__name__}.",
+            hint="Pass metrics={'eval_loss': 0.5}.",
+        )
+    if not isinstance(reason, str):
+        raise ConfigError(f"The reason of a save is text, and {reason!r} is none.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _shown(value: object) -> str:
+    """What is no number may be a whole model, which nobody wants to read in a message."""
+    is_short = isinstance(value, (int, float, str))
+    return repr(value) if is_short else f"An object of type {type(value).__name__}"
 
 
 def require_state(state: object, call: str) -> None:
@@ -123,12 +147,17 @@ def missing_components(
     Raises:
         MissingComponentError: One is not.
     """
-    permitted = {allowed} if isinstance(allowed, str) else set(allowed)
+    permitted = _names(allowed)
     missing = [name for name in wanted if name not in manifest.names]
     refused = [name for name in missing if name not in permitted]
     if refused:
         raise MissingComponentError(checkpoint, missing=refused, available=manifest.names)
     return missing
+
+
+def _names(components: Collection[str]) -> Collection[str]:
+    """Names of components; a text is one of them, and not its letters."""
+    return [components] if isinstance(components, str) else list(components)
 
 
 def asked_for(checkpoint: str, manifest: Manifest, only: Collection[str] | None) -> List[str]:
@@ -137,7 +166,7 @@ def asked_for(checkpoint: str, manifest: Manifest, only: Collection[str] | None)
     Raises:
         MissingComponentError: The checkpoint lacks one.
     """
-    names = list(manifest.names if only is None else only)
+    names = list(manifest.names if only is None else _names(only))
     missing = [name for name in names if name not in manifest.names]
     if missing:
         raise MissingComponentError(
