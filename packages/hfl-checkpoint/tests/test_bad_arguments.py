@@ -6,7 +6,9 @@ from typing import Any, Dict
 
 import numpy as np
 import pytest
+import torch
 
+from hfl_checkpoint import CheckpointManager, import_checkpoint
 from hfl_core import ConfigError
 
 
@@ -67,3 +69,54 @@ def test_a_name_goes_before_a_label(open_manager) -> None:
         manager.save(step, counters={"a": step})
     manager._run.set_pins({"step-00000002": ("step-00000001",)})  # as an editor may have it
     assert manager.find("step-00000001").step == 1
+
+
+@pytest.mark.parametrize(
+    ("directory", "said"),
+    [
+        ("a\0b", "cannot be the name of a directory"),
+        ("x" * 5000, "cannot be the name of a directory"),
+        ("hf://me/run", "is on the Hub, and a run needs a directory here.*hub='me/run'"),
+    ],
+)
+def test_a_directory_that_cannot_be_is_refused(
+    tmp_path, monkeypatch, directory: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        CheckpointManager(directory)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"metadata": 5}, "metadata=5 is not a mapping"),
+        ({"metadata": "x"}, "metadata='x' is not a mapping"),
+        ({"metadata": {5: 6}}, "is not a mapping of names"),
+        ({"notify": 5}, "notify=5 cannot be called"),
+        ({"hub": "me/run", "hub_private": "no"}, "no hub_private='no'"),
+        *(
+            ({"hub": "me/run", "revision": revision}, "is not the name of a branch")
+            for revision in ("a b", "..", "refs/heads/x", "a:b", "/a", "a/", "\n", "a.lock")
+        ),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    run_path, options: Dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        CheckpointManager(run_path, **options)
+
+
+@pytest.mark.parametrize("count", [float("inf"), float("nan"), -3, 1.5])
+def test_a_count_in_a_foreign_file_that_is_none_is_not_taken_for_one(tmp_path, count: Any) -> None:
+    model = torch.nn.Linear(1, 1).state_dict()
+    torch.save({"model": model, "step": count, "epoch": count}, str(tmp_path / "a.pt"))
+    imported = import_checkpoint(tmp_path / "a.pt")
+    assert (imported.step, imported.epoch) == (None, None)
+    for step in (None, -1, 1.5, "7"):
+        with pytest.raises(ConfigError, match="step"):
+            imported.save(tmp_path / "run", step=step)  # type: ignore[arg-type]  # refused when it runs
+    assert not (tmp_path / "run").exists()
+    assert imported.save(tmp_path / "run", step=7).step == 7

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Sequence
 
 from hfl_checkpoint._policies import SavePolicy
+from hfl_checkpoint._remote._address import is_address, parse_address
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._retention_text import keep_from
 from hfl_checkpoint.errors import MissingComponentError
 from hfl_core import ConfigError, get_logger, load_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hfl_checkpoint._manifest import Manifest
+
+# https://git-scm.com/docs/git-check-ref-format
+_NO_BRANCH = re.compile(r"[\s\x00-\x1f\x7f~^:?*\[\\]|\.\.|//|@\{|^[/.-]|[/.]$|\.lock$|^refs/")
 
 _log = get_logger(__name__)
 
@@ -47,7 +55,9 @@ def _policy(name: str, keep: object) -> KeepPolicy:
     return keep
 
 
-def check_hub(hub: object, keep: object, revision: object, wait: object) -> KeepPolicy | None:
+def check_hub(
+    hub: object, keep: object, revision: object, wait: object, private: object
+) -> KeepPolicy | None:
     """Refuse arguments about the Hub that make no sense, and return the policy that is meant for it."""
     policy = None if keep is None else _policy("hub_keep", keep)
     if hub is None and keep is not None:
@@ -55,13 +65,33 @@ def check_hub(hub: object, keep: object, revision: object, wait: object) -> Keep
             "hub_keep says what a repository is to hold, and no repository was named.",
             hint="Pass hub='namespace/name' as well.",
         )
-    if not (isinstance(revision, str) and revision):
-        raise ConfigError(f"revision={revision!r} is not the name of a branch.")
+    if not isinstance(revision, str) or not revision or _NO_BRANCH.search(revision):
+        raise ConfigError(
+            f"revision={revision!r} is not the name of a branch.",
+            hint="Use letters, digits, '-', '_', '.' and '/', as in 'experiments/lr-3e-4'.",
+        )
+    if private not in (True, False, None):
+        raise ConfigError(
+            f"There is no hub_private={private!r}.", hint="Use True, False, or None for either."
+        )
     if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not wait >= 0:
         raise ConfigError(
             f"hub_wait={wait!r} is not a number of seconds.", hint="Pass 0 to wait for nothing."
         )
     return policy
+
+
+def check_rest(metadata: object, notify: object) -> None:
+    """Refuse arguments that would fail later, and cost the save then."""
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ConfigError(f"metadata={metadata!r} is not a mapping.")
+    if metadata and not all(isinstance(name, str) for name in metadata):
+        raise ConfigError(f"metadata={metadata!r} is not a mapping of names to what is recorded.")
+    if notify is not None and not callable(notify):
+        raise ConfigError(
+            f"notify={notify!r} cannot be called.",
+            hint="Pass a function of one text: notify=print.",
+        )
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
@@ -79,6 +109,26 @@ def _setting() -> str | None:
         # Whoever only reads a run need not be able to read the settings; a home folder may be gone.
         _log.warning("all checkpoints are kept: %s", error)
         return None
+
+
+def require_directory_name(path: Path, given: object) -> None:
+    """Refuse what can be no directory of this machine, as a run's.
+
+    Args:
+        path: The path.
+        given: What it was made of.
+    """
+    if is_address(given):
+        raise ConfigError(
+            f"{given!r} is on the Hub, and a run needs a directory here.",
+            hint=f"Name a directory, and pass hub={parse_address(str(given)).repo_id!r} beside it.",
+        )
+    try:
+        path.lstat()
+    except (ValueError, OSError) as error:  # a NUL or a lone surrogate is a ValueError
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return  # it is not there yet, or may not be looked at: that is no matter of its name
+        raise ConfigError(f"{str(given)[:200]!r} cannot be the name of a directory.") from error
 
 
 def require_step(step: object) -> None:
