@@ -88,6 +88,25 @@ def test_a_directory_that_cannot_be_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_that_leads_nowhere_is_refused(tmp_path) -> None:
+    (tmp_path / "run").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(ConfigError, match="is a link to .* which does not exist"):
+        CheckpointManager(tmp_path / "run")
+
+
+def test_a_manager_stays_where_it_was_made(tmp_path, monkeypatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with CheckpointManager("runs/digits") as manager:
+        manager.save(1, counters={"a": 1})
+        monkeypatch.chdir(tmp_path / "other")
+        manager.save(2, counters={"a": 2})
+        manager.wait()
+        assert [item.step for item in manager.checkpoints()] == [1, 2]
+        assert all(item.path.is_dir() for item in manager.checkpoints())
+    assert list((tmp_path / "other").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

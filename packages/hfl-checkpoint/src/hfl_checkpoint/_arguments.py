@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Sequence
 
@@ -125,10 +126,16 @@ def require_directory_name(path: Path, given: object) -> None:
         )
     try:
         path.lstat()
+        is_dangling = path.is_symlink() and not path.exists()
     except (ValueError, OSError) as error:  # a NUL or a lone surrogate is a ValueError
         if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
             return  # it is not there yet, or may not be looked at: that is no matter of its name
         raise ConfigError(f"{str(given)[:200]!r} cannot be the name of a directory.") from error
+    if is_dangling:
+        raise ConfigError(
+            f"'{path}' is a link to {os.readlink(path)!r}, which does not exist.",
+            hint="Mount or make what it leads to, or remove the link.",
+        )
 
 
 def require_step(step: object) -> None:

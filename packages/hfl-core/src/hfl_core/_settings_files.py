@@ -153,15 +153,17 @@ def _xdg(variable: str, environ: Mapping[str, str] | None, otherwise: Callable[.
     if Path(value).is_absolute():
         return Path(value) / "hfl"
     try:
-        return otherwise("hfl", appauthor=False)
-    except RuntimeError:  # a container that runs as a number without a name has no home
-        return _NO_HOME / "hfl"
+        found = otherwise("hfl", appauthor=False)
+    except RuntimeError:
+        found = _NO_HOME / "hfl"
+    # A container that runs as a number without a name has no home; older releases leave the mark of it.
+    return _NO_HOME / "hfl" if found.parts[0] == "~" else found
 
 
 def _upwards(directory: Path) -> Iterator[Path]:
     try:
         home: Path | None = Path.home()
-    except RuntimeError:
+    except (KeyError, RuntimeError):  # this user has none; Python 3.8 says so with a KeyError
         home = None
     for folder in [directory, *directory.parents]:
         if folder != directory and _is_everybodys(folder):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 import pickle
 import random
 import struct
@@ -220,6 +221,16 @@ def test_what_cannot_be_unpacked_is_told_and_does_not_stop_an_upload(look, caplo
     assert look("broken.gz", b"\x1f\x8b\x08\x00" + b"\0" * 50) == []
     assert look("broken.zip", b"PK\x03\x04" + b"\0" * 50) == []
     assert caplog.text.count("could not be looked at") == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere users are found in another way")
+def test_a_user_without_a_home_has_no_path_in_it(look, monkeypatch) -> None:
+    import pwd
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a container that runs as a bare number
+    assert look("config.json", '{"x": 1}') == []
+    assert look("config.json", '{"x": "/home/alice/x"}')[0] == ("home-path", "line 1")
 
 
 def test_findings_are_many_but_not_endless(look) -> None:
