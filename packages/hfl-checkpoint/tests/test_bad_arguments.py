@@ -94,19 +94,6 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path) -> None:
         CheckpointManager(tmp_path / "run")
 
 
-def test_a_manager_stays_where_it_was_made(tmp_path, monkeypatch) -> None:
-    (tmp_path / "other").mkdir()
-    monkeypatch.chdir(tmp_path)
-    with CheckpointManager("runs/digits") as manager:
-        manager.save(1, counters={"a": 1})
-        monkeypatch.chdir(tmp_path / "other")
-        manager.save(2, counters={"a": 2})
-        manager.wait()
-        assert [item.step for item in manager.checkpoints()] == [1, 2]
-        assert all(item.path.is_dir() for item in manager.checkpoints())
-    assert list((tmp_path / "other").iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -39,7 +39,6 @@ class Session(Catalog):
 
     def __init__(self, directory: str | os.PathLike[str], *, background: bool) -> None:
         super().__init__(directory)
-        self._run.path = self._run.path.absolute()  # a training may change its working directory
         self._saver = BackgroundSaver() if background else None
         self._line = Line()
         self._previous: tuple[int, int | None] = (0, None)
