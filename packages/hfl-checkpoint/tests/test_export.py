@@ -17,6 +17,7 @@ from hfl_checkpoint import (
     CheckpointNotFoundError,
     MissingComponentError,
     export_checkpoint,
+    import_checkpoint,
 )
 from hfl_checkpoint.cli import checkpoint as commands
 from hfl_core import ConfigError, ConflictError
@@ -91,12 +92,24 @@ def test_an_adapter_is_exported_as_one(tmp_path: pathlib.Path) -> None:
 def test_a_file_of_torch(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = export_checkpoint(run, "latest", tmp_path / "all.pt", form="torch")
     whole = torch.load(str(path), weights_only=True)
-    assert set(whole) == {"model", "critic", "optimizer", "a"}
+    assert set(whole) == {"model", "critic", "optimizer", "a", "step"}
     torch.optim.AdamW(Tied().parameters()).load_state_dict(whole["optimizer"])
     alone = export_checkpoint(run, 1, tmp_path / "model.pt", form="torch", only=["model"])
     target = Tied()
     target.load_state_dict(torch.load(str(alone), weights_only=True))
     assert torch.equal(target.first.weight, whole["model"]["first.weight"])
+
+
+def test_a_file_of_torch_is_imported_again_at_its_step(tmp_path: pathlib.Path) -> None:
+    manager = CheckpointManager(tmp_path / "run", background=False)
+    manager.save(1, step={"a": 1}, model=Tied())
+    manager.save(30, epoch=2, model=Tied())
+    for which, step, epoch in ((30, 30, 2), (1, {"a": 1}, None)):  # a component's name is its own
+        path = export_checkpoint(tmp_path / "run", which, tmp_path / f"{which}.pt", form="torch")
+        whole = torch.load(str(path), weights_only=True)
+        assert (whole["step"], whole.get("epoch")) == (step, epoch)
+    imported = import_checkpoint(tmp_path / "30.pt")
+    assert (imported.step, imported.epoch, set(imported)) == (30, 2, {"model"})
 
 
 def test_what_cannot_be_exported_writes_nothing(run: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -328,3 +329,18 @@ def test_a_component_of_a_kind_that_is_not_known_is_refused(tmp_path: pathlib.Pa
         path.write_bytes(_canonical.dump(document))
         with pytest.raises(UnsupportedFormatError, match="a component of kind hologram"):
             checkpoints.load()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere users are found in another way")
+def test_a_user_without_a_home_saves_a_model_with_its_configuration(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pwd
+
+    model = gpt2()
+    model.config._name_or_path = "/home/alice/base"
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a container that runs as a bare number
+    with CheckpointManager(tmp_path / "run", metadata={}) as checkpoints:
+        path = checkpoints.save(1, model=model).result().path
+    assert "alice" not in (path / "config.json").read_text()

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from click.testing import CliRunner
 
 from hfl_checkpoint._prove import prove
+from hfl_checkpoint.cli import checkpoint
 from hfl_core import ConfigError, HflError, NotFoundError
 
 CLI = [sys.executable, "-c", "from hfl_checkpoint.cli import main; main()"]
@@ -69,12 +71,7 @@ def test_a_training_that_resumes_exactly_is_proved(script, tmp_path):
 
 
 def test_what_an_inexact_training_lost_is_named(script, tmp_path):
-    proof = prove(script("inexact"), tmp_path / "proof", kills=1, seed=3)
-    assert not proof.holds
-    assert proof.is_repeatable
-    (part,) = proof.parts
-    assert any(text.startswith("sum changed from") for text in part.differences), part
-    command = [*CLI, "prove", "--kills", "1", "--seed", "3"]
+    command = [*CLI, "prove", "--kills", "1", "--seed", "3", "--format", "json"]
     done = subprocess.run(
         [*command, "--", *script("inexact")],
         capture_output=True,
@@ -84,11 +81,18 @@ def test_what_an_inexact_training_lost_is_named(script, tmp_path):
     )
     assert done.returncode == 1
     assert "it does not resume exactly (seed 3)" in done.stderr
+    said = json.loads(done.stdout)
+    assert (said["holds"], said["is_repeatable"]) == (False, True)
+    (part,) = said["components"]
+    assert any(text.startswith("sum changed from") for text in part["differences"]), part
 
 
 def test_a_training_that_is_not_repeatable_is_told_from_one_that_does_not_resume(script, tmp_path):
-    proof = prove(script("unseeded"), tmp_path / "proof", kills=1, seed=3)
-    assert (proof.holds, proof.is_repeatable) == (False, False)
+    options = ["--kills", "1", "--seed", "3", "--directory", str(tmp_path / "proof")]
+    done = CliRunner().invoke(checkpoint, ["prove", *options, "--", *script("unseeded")])
+    assert done.exit_code == 1, done.output
+    assert "sum changed from" in " ".join(done.output.split())
+    assert "Two undisturbed runs differ as well" in done.output
 
 
 def test_a_training_that_begins_anew_is_not_proved_by_ending_with_the_same(script, tmp_path):

@@ -279,6 +279,31 @@ def test_without_xdg_the_platform_says_where_files_are(home: Path):
     assert user_config_file({"XDG_CONFIG_HOME": "relative"}).is_absolute()
 
 
+# As a container may start it: by a number that no file of users knows, and without HOME.
+HOMELESS = """
+import os
+from hfl_core import Settings, load_settings
+load_settings()
+os.setuid(54321)
+print(load_settings(timeout=7).timeout, load_settings().source("cache_dir"))
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become another user"
+)
+def test_a_user_without_a_home_has_the_defaults():
+    done = subprocess.run(
+        [sys.executable, "-c", HOMELESS],
+        env={"PATH": os.environ["PATH"]},
+        cwd="/",  # where this user may look
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "7.0 default\n", done.stderr
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().timeout = 1  # type: ignore[misc]  # the test

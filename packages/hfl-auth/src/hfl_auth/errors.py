@@ -251,7 +251,11 @@ def shown_path(path: Path) -> str:
     """Return a path as messages show it: they end up in logs, and a home directory names a person."""
     try:
         return f"~/{path.relative_to(Path.home()).as_posix()}"
-    except (RuntimeError, ValueError):  # no home is known, or the file lies elsewhere
+    except (
+        KeyError,
+        RuntimeError,
+        ValueError,
+    ):  # no home is known (Python 3.8: KeyError), or the file lies elsewhere
         return path.as_posix()
 
 

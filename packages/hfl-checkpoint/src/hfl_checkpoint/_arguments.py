@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Sequence
 
 from hfl_checkpoint._policies import SavePolicy
+from hfl_checkpoint._remote._address import is_address, parse_address
 from hfl_checkpoint._retention import KeepAll, KeepPolicy
 from hfl_checkpoint._retention_text import keep_from
 from hfl_checkpoint.errors import MissingComponentError
 from hfl_core import ConfigError, get_logger, load_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hfl_checkpoint._manifest import Manifest
+
+# https://git-scm.com/docs/git-check-ref-format
+_NO_BRANCH = re.compile(r"[\s\x00-\x1f\x7f~^:?*\[\\]|\.\.|//|@\{|^[/.-]|[/.]$|\.lock$|^refs/")
 
 _log = get_logger(__name__)
 
@@ -47,7 +56,9 @@ def _policy(name: str, keep: object) -> KeepPolicy:
     return keep
 
 
-def check_hub(hub: object, keep: object, revision: object, wait: object) -> KeepPolicy | None:
+def check_hub(
+    hub: object, keep: object, revision: object, wait: object, private: object
+) -> KeepPolicy | None:
     """Refuse arguments about the Hub that make no sense, and return the policy that is meant for it."""
     policy = None if keep is None else _policy("hub_keep", keep)
     if hub is None and keep is not None:
@@ -55,13 +66,33 @@ def check_hub(hub: object, keep: object, revision: object, wait: object) -> Keep
             "hub_keep says what a repository is to hold, and no repository was named.",
             hint="Pass hub='namespace/name' as well.",
         )
-    if not (isinstance(revision, str) and revision):
-        raise ConfigError(f"revision={revision!r} is not the name of a branch.")
+    if not isinstance(revision, str) or not revision or _NO_BRANCH.search(revision):
+        raise ConfigError(
+            f"revision={revision!r} is not the name of a branch.",
+            hint="Use letters, digits, '-', '_', '.' and '/', as in 'experiments/lr-3e-4'.",
+        )
+    if private not in (True, False, None):
+        raise ConfigError(
+            f"There is no hub_private={private!r}.", hint="Use True, False, or None for either."
+        )
     if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not wait >= 0:
         raise ConfigError(
             f"hub_wait={wait!r} is not a number of seconds.", hint="Pass 0 to wait for nothing."
         )
     return policy
+
+
+def check_rest(metadata: object, notify: object) -> None:
+    """Refuse arguments that would fail later, and cost the save then."""
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ConfigError(f"metadata={metadata!r} is not a mapping.")
+    if metadata and not all(isinstance(name, str) for name in metadata):
+        raise ConfigError(f"metadata={metadata!r} is not a mapping of names to what is recorded.")
+    if notify is not None and not callable(notify):
+        raise ConfigError(
+            f"notify={notify!r} cannot be called.",
+            hint="Pass a function of one text: notify=print.",
+        )
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
@@ -81,9 +112,35 @@ def _setting() -> str | None:
         return None
 
 
+def require_directory_name(path: Path, given: object) -> None:
+    """Refuse what can be no directory of this machine, as a run's.
+
+    Args:
+        path: The path.
+        given: What it was made of.
+    """
+    if is_address(given):
+        raise ConfigError(
+            f"{given!r} is on the Hub, and a run needs a directory here.",
+            hint=f"Name a directory, and pass hub={parse_address(str(given)).repo_id!r} beside it.",
+        )
+    try:
+        path.lstat()
+        is_dangling = path.is_symlink() and not path.exists()
+    except (ValueError, OSError) as error:  # a NUL or a lone surrogate is a ValueError
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return  # it is not there yet, or may not be looked at: that is no matter of its name
+        raise ConfigError(f"{str(given)[:200]!r} cannot be the name of a directory.") from error
+    if is_dangling:
+        raise ConfigError(
+            f"'{path}' is a link to {os.readlink(path)!r}, which does not exist.",
+            hint="Mount or make what it leads to, or remove the link.",
+        )
+
+
 def require_step(step: object) -> None:
     """Refuse what is not a step."""
-    if isinstance(step, int) and not isinstance(step, bool) and step >= 0:
+    if _is_count(step):
         return
     if callable(getattr(step, "components", None)):
         raise ConfigError(
@@ -91,14 +148,38 @@ def require_step(step: object) -> None:
             hint="Use step(state), which saves when a policy says so, or "
             "save(state.step, **state.components()).",
         )
-    kind = type(step).__name__
-    # What is no number may be a whole model, which nobody wants to read in a message.
-    shown = repr(step) if isinstance(step, (int, float, str)) else f"An object of type {kind}"
     raise ConfigError(
-        f"{shown} is not a step.",
+        f"{_shown(step)} is not a step.",
         hint="Pass the number of optimizer steps taken, 0 or more, and objects by name: "
         "save(500, model=model).",
     )
+
+
+def require_facts(epoch: object, metrics: object, reason: object) -> None:
+    """Refuse what says nothing about a save: it would fail when the manifest is written, or read."""
+    if epoch is not None and not _is_count(epoch):
+        raise ConfigError(
+            f"{_shown(epoch)} is not an epoch.",
+            hint="Pass the number of completed epochs, 0 or more, as an int.",
+        )
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(
+            f"The metrics are a mapping of name to number, and got an object of type "
+            f"{type(metrics).__name__}.",
+            hint="Pass metrics={'eval_loss': 0.5}.",
+        )
+    if not isinstance(reason, str):
+        raise ConfigError(f"The reason of a save is text, and {reason!r} is none.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _shown(value: object) -> str:
+    """What is no number may be a whole model, which nobody wants to read in a message."""
+    is_short = isinstance(value, (int, float, str))
+    return repr(value) if is_short else f"An object of type {type(value).__name__}"
 
 
 def require_state(state: object, call: str) -> None:
@@ -123,12 +204,17 @@ def missing_components(
     Raises:
         MissingComponentError: One is not.
     """
-    permitted = {allowed} if isinstance(allowed, str) else set(allowed)
+    permitted = _names(allowed)
     missing = [name for name in wanted if name not in manifest.names]
     refused = [name for name in missing if name not in permitted]
     if refused:
         raise MissingComponentError(checkpoint, missing=refused, available=manifest.names)
     return missing
+
+
+def _names(components: Collection[str]) -> Collection[str]:
+    """Names of components; a text is one of them, and not its letters."""
+    return [components] if isinstance(components, str) else list(components)
 
 
 def asked_for(checkpoint: str, manifest: Manifest, only: Collection[str] | None) -> List[str]:
@@ -137,7 +223,7 @@ def asked_for(checkpoint: str, manifest: Manifest, only: Collection[str] | None)
     Raises:
         MissingComponentError: The checkpoint lacks one.
     """
-    names = list(manifest.names if only is None else only)
+    names = list(manifest.names if only is None else _names(only))
     missing = [name for name in names if name not in manifest.names]
     if missing:
         raise MissingComponentError(

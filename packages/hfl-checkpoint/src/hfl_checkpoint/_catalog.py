@@ -230,9 +230,9 @@ class Catalog:
             CheckpointNotFoundError: There is no such checkpoint.
             ConfigError: The label would mean something else where a checkpoint is asked for.
         """
-        if label is not None:
-            require_label(label)
         self.settle()  # before the lock, which a save under way needs
+        if label is not None:
+            require_label(label, self._run.scan().checkpoints)
         with self._locked(which) as checkpoint:
             pins = {
                 name: tuple(item for item in labels if item != label)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 MODEL, OPTIMIZER, STATEFUL, MAPPING = "model", "optimizer", "stateful", "mapping"
 PRETRAINED, PEFT, PART = "pretrained", "peft", "part"
 
-# Names become file names; a number at the end would look like a rank.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Names become file names, of 255 bytes at most with what is added to them; a number at the end would look
+# like a rank.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 # Some are files of a checkpoint, the others arguments that stand beside components in the manager's calls.
 RESERVED = {
     *("manifest", "metadata", "state"),
@@ -83,7 +84,7 @@ def require_name(name: str) -> None:
     if not _NAME.fullmatch(name) or name in RESERVED:
         raise ConfigError(
             f"A component cannot be called {name!r}.",
-            hint="Use letters, digits and underscores, and none of: "
+            hint="Use letters, digits and underscores, 200 at most, and none of: "
             + ", ".join(sorted(RESERVED))
             + ".",
         )

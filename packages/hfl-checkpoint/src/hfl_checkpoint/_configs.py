@@ -105,7 +105,10 @@ def _is_private(key: str, value: Any) -> bool:
 
 def _is_here(value: str) -> bool:
     """Whether a text is a path into somebody's home directory, or to something on this machine."""
-    home = str(Path.home())
+    try:
+        home = str(Path.home())
+    except (KeyError, RuntimeError):  # this user has none; Python 3.8 says so with a KeyError
+        home = ""
     if len(home) > 1 and (value == home or value.startswith(home + "/")):
         return True
     if re.match(r"^(/home/|/Users/|/root/|[A-Za-z]:\\Users\\)[^\s]+$", value):

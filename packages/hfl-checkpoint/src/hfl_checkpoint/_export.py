@@ -41,8 +41,8 @@ def export_checkpoint(
         destination: A new folder (safetensors), or a new file (torch).
         form: ``"safetensors"`` writes a folder as ``save_pretrained`` does: weights, configurations and
             tokenizers, and nothing of the training. ``"torch"`` writes a file of `torch.save`, a pickle: a
-            dict of component to state, or with a single component its state alone. What each of several
-            processes has of its own is a list there.
+            dict of component to state, with the step, and the epoch where it is known; or with a single
+            component in `only` its state alone. What each of several processes has of its own is a list.
         only: The components; None means all, and with safetensors all models.
 
     Returns:
@@ -79,17 +79,21 @@ def export_checkpoint(
         names = asked_for(selection.checkpoint.name, manifest, only)
         with translated_os_errors(f"export to {str(target)!r}"):
             if form == "torch":
-                _write_torch(target, path, manifest, names, alone=only is not None)
+                states = {name: _state(path, manifest, name) for name in names}
+                is_alone = only is not None and len(names) == 1
+                _write_torch(target, states[names[0]] if is_alone else _dated(states, manifest))
             else:
                 _write_folder(target, path, manifest, names)
     return target
 
 
-def _write_torch(
-    target: Path, source: Path, manifest: Manifest, names: List[str], *, alone: bool
-) -> None:
-    states = {name: _state(source, manifest, name) for name in names}
-    content: Any = states[names[0]] if alone and len(names) == 1 else states
+def _dated(states: Dict[str, Any], manifest: Manifest) -> Dict[str, Any]:
+    """States beside the place in training where they were saved, under the names that people use by hand."""
+    place = {"step": manifest.step, "epoch": manifest.epoch}
+    return {**{key: value for key, value in place.items() if value is not None}, **states}
+
+
+def _write_torch(target: Path, content: Any) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     try:

@@ -12,7 +12,13 @@ from hfl_checkpoint._remote._decide import Policies
 from hfl_checkpoint._remote._fetch import fetch, fetch_newest
 from hfl_checkpoint._remote._queue import Target, UploadQueue
 from hfl_checkpoint._remote._repository import Repository
-from hfl_checkpoint._remote._state import Published, RemoteState, read_state
+from hfl_checkpoint._remote._state import (
+    MisleadingIndexError,
+    Published,
+    RemoteState,
+    read_state,
+    trusting,
+)
 from hfl_checkpoint._remote._worker import Worker
 from hfl_checkpoint._restoring import Restoring, all_components
 from hfl_checkpoint._verify import verify
@@ -139,9 +145,7 @@ class Fetching(Restoring):
 
         def fetch_first() -> tuple[bool, List[str]]:
             nonlocal remote
-            remote, found = self._remote_for_resume()
-            if remote is not None:
-                found += self._bring_newer(remote)
+            remote, found = self._bring_newer()
             return remote is not None, found
 
         def replace() -> tuple[List[str], List[str]]:
@@ -198,11 +202,9 @@ class Fetching(Restoring):
             self.wait()
 
         def bring() -> tuple[List[str], List[str]]:
-            remote, warnings = self._remote_for_resume()
-            if remote is None:
-                return [], warnings
-            warnings += self._bring_newer(remote)
-            return self._replace_damaged(remote, warnings), warnings
+            remote, warnings = self._bring_newer()
+            replaced = [] if remote is None else self._replace_damaged(remote, warnings)
+            return replaced, warnings
 
         team = self._team
         team.agree(begin)
@@ -223,8 +225,15 @@ class Fetching(Restoring):
             _log.warning("%s", warning)
             return None, [warning]
 
-    def _bring_newer(self, remote: RemoteState) -> List[str]:
-        """Fetch what is newer there than here."""
+    def _bring_newer(self) -> tuple[RemoteState | None, List[str]]:
+        """Fetch what is newer there than here; return what there is, and what to know."""
+        remote, warnings = self._remote_for_resume()
+        if remote is None:
+            return None, warnings
+        _, place = self._connected()
+        return trusting(place.manager, remote, lambda state: (state, self._fetch_newer_of(state)))
+
+    def _fetch_newer_of(self, remote: RemoteState) -> List[str]:
         _, place = self._connected()
         here = self.checkpoints()
         run_id = self._run.run_id() if here else remote.current_run
@@ -264,7 +273,7 @@ class Fetching(Restoring):
             warnings.append(warning)
             try:
                 fetch(self._run, place.manager, remote, item, naming=self._pattern)
-            except CheckpointDamagedError as error:
+            except (CheckpointDamagedError, MisleadingIndexError) as error:
                 _log.warning("%s", error.message)
                 continue
             break
@@ -289,6 +298,9 @@ class Fetching(Restoring):
         return Repository(dataclasses.replace(self._elsewhere, repo_id=repo_id)).manager
 
     def _fetched(self, repo: RepoManager, state: RemoteState, which: Which) -> Checkpoint:
+        return trusting(repo, state, lambda there: self._fetch_chosen(repo, there, which))
+
+    def _fetch_chosen(self, repo: RepoManager, state: RemoteState, which: Which) -> Checkpoint:
         own = self._own(state)
         if which == "latest" and own:
             found, warnings = fetch_newest(self._run, repo, state, own, naming=self._pattern)

@@ -58,9 +58,8 @@ def find(
     elif which.startswith("best:"):
         found, wanted = _best(which, checkpoints, mode)
     else:
-        found = [
-            item for item in (*copies, *checkpoints) if item.name == which or which in item.labels
-        ]
+        named = [item for item in (*copies, *checkpoints) if item.name == which]
+        found = named or [item for item in checkpoints if which in item.labels]
         wanted = f"called {which!r}"
     if found:
         return found[-1]
@@ -86,13 +85,30 @@ def metrics_of(checkpoints: Sequence[Checkpoint]) -> List[str]:
     return sorted({name for item in checkpoints for name in item.metrics})
 
 
-def require_label(label: str) -> None:
-    """Refuse a label that `find` would read as something else."""
-    if not label.strip() or label == "latest" or label.isdigit() or label.startswith("best:"):
-        raise ConfigError(
-            f"{label!r} cannot be a label: where a checkpoint is asked for, it means something else.",
-            hint="Use a word, such as 'baseline'.",
-        )
+def require_label(label: object, checkpoints: Sequence[Checkpoint]) -> None:
+    """Refuse a label that `find` would read as something else, or that nobody could type.
+
+    Args:
+        label: The label.
+        checkpoints: The run's: no label is the name of one of them.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if not isinstance(label, str) or not label.strip() or not label.isprintable():
+        problem = "it is no text that can be typed"
+    elif (
+        label == "latest"
+        or label.isdigit()
+        or label.startswith(("best:", "hf://"))
+        or any(item.name == label for item in checkpoints)
+    ):
+        problem = "where a checkpoint is asked for, it means something else"
+    else:
+        return
+    raise ConfigError(
+        f"{label!r} cannot be a label: {problem}.", hint="Use a word, such as 'baseline'."
+    )
 
 
 def find_by(

@@ -125,7 +125,8 @@ class CheckpointManager(Stepping, Publishing):
         notify: Notify | None = None,
     ) -> None:
         _arguments.check_policies(save, when_busy)
-        wanted_there = _arguments.check_hub(hub, hub_keep, revision, hub_wait)
+        wanted_there = _arguments.check_hub(hub, hub_keep, revision, hub_wait, hub_private)
+        _arguments.check_rest(metadata, notify)
         _arguments.check_choice("snapshot", snapshot, ("lazy", "eager"))
         _arguments.check_choice("when_full", when_full, ("raise", "prune", "pause"))
         storage = Storage(parse_size(max_shard_size), check_levels(compression))

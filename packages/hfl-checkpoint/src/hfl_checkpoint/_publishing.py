@@ -17,7 +17,7 @@ from hfl_checkpoint._remote._promote import (
 )
 from hfl_checkpoint._remote._publish import Publisher
 from hfl_checkpoint._remote._queue import UploadQueue
-from hfl_checkpoint._remote._state import read_state
+from hfl_checkpoint._remote._state import RemoteState, read_state, require_as_told, trusting
 from hfl_checkpoint._remote._worker import Worker
 from hfl_checkpoint._verify import require_intact
 from hfl_checkpoint.errors import CheckpointNotFoundError
@@ -167,13 +167,20 @@ class Publishing(Fetching):
         if checkpoint is None:
             other, state, wanted = self._look(which)
             if other.repo_id == repo.repo_id:
-                item = self._chosen(other, state, wanted)
-                folder = item.checkpoint.path
-                data = repo.read((folder / MANIFEST).as_posix(), state.tree.commit)
-                return bundle_there(state, item.name, parse_manifest(data, folder))
+                return trusting(
+                    other, state, lambda there: self._bundle_there(other, there, wanted)
+                )
             checkpoint = self._fetched(other, state, wanted)
         require_intact(checkpoint.path)
         return bundle_here(checkpoint.path, read_state(repo, revision))
+
+    def _bundle_there(self, repo: RepoManager, state: RemoteState, which: Which) -> Bundle:
+        item = self._chosen(repo, state, which)
+        folder = item.checkpoint.path
+        data = repo.read((folder / MANIFEST).as_posix(), state.tree.commit)
+        manifest = parse_manifest(data, folder)
+        require_as_told(item, manifest)
+        return bundle_there(state, item.name, manifest)
 
     def reclaim(self, plan_only: bool = True, *, confirm: str | None = None) -> ReclaimReport:
         """Free the storage of what was retired from the branch on the Hub.

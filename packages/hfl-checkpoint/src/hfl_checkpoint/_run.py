@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
 from hfl_checkpoint import _canonical, _lease
+from hfl_checkpoint._arguments import require_directory_name
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._manifest import MANIFEST, Manifest, read_manifest
 from hfl_checkpoint._oddities import bare, split_copies
@@ -58,7 +59,7 @@ class RunDirectory:
         files: The layer through which everything durable is written.
 
     Raises:
-        ConfigError: The path is a file.
+        ConfigError: The path is a file, or a checkpoint, or cannot be the name of a directory.
     """
 
     def __init__(self, path: str | os.PathLike[str], files: Files | None = None) -> None:
@@ -68,6 +69,7 @@ class RunDirectory:
         self._locks: Dict[int, RunLock] = {}
         self._own: str | None = None
         self._is_warned = False
+        require_directory_name(self.path, path)
         with translated_os_errors(f"look at the run's directory {str(self.path)!r}"):
             is_file = self.path.exists() and not self.path.is_dir()
             is_checkpoint = not is_file and (self.path / MANIFEST).is_file()

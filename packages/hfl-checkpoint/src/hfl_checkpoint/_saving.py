@@ -107,6 +107,7 @@ class Saving(Session):
             The checkpoint, or with ``background=True`` a handle on it.
 
         Raises:
+            ConfigError: The step, the epoch, the reason or a component's name makes no sense.
             CheckpointExistsError: This step is the last one that was saved or restored.
             UnknownTypeError: A state holds what a checkpoint cannot; nothing was written.
             DiskSpaceError: There is no room; nothing was committed.
@@ -121,8 +122,13 @@ class Saving(Session):
         """
         team = self._team
         facts = {"step": step, "components": tuple(sorted(components))} if team.is_several else {}
+
+        def begin() -> None:
+            _arguments.require_facts(epoch, {} if metrics is None else metrics, reason)
+            self._before_save(team, step, components)
+
         with self._turn:  # there is one snapshot, so there is one save at a time
-            team.agree(lambda: self._before_save(team, step, components), **facts)
+            team.agree(begin, **facts)
             with _endings.termination_postponed():
                 draft = team.agree(
                     lambda: self._draft(team, step, epoch, metrics or {}, reason, components)

@@ -1,15 +1,42 @@
-"""Errors of hfl-checkpoint; each is also a family of `hfl_core.errors` and, where natural, a built-in."""
+"""Errors of hfl-checkpoint; each is also a family of `hfl_core.errors` and, where natural, a built-in.
+
+::
+
+    CheckpointError
+    ├── CheckpointNotFoundError   (FileNotFoundError)  no checkpoint answers to what was asked for
+    ├── CheckpointExistsError     (FileExistsError)    the step was saved already
+    ├── CheckpointDamagedError                         it does not hold what its manifest promises
+    ├── UnsupportedFormatError                         it was written in a format of a newer version
+    ├── MissingComponentError                          it lacks something that should be restored
+    ├── NoModelError                                   it holds no model that could be promoted
+    ├── UntrustedPickleError                           a foreign file runs code when it is read
+    ├── SaveSkippedError                               a newer save took the place of this one
+    ├── AlreadyPublishingError                         another process publishes the same run
+    ├── UnknownTypeError          (TypeError)          a state holds what only pickle could write
+    ├── IncompleteModelError                           the state of a model lacks tensors
+    ├── SnapshotChangedError                           tensors changed while they were saved
+    ├── StateMismatchError                             the saved state does not fit the live object
+    │   └── WorldSizeError                             it was saved by another number of processes
+    ├── RankFailedError                                something went wrong on one of the processes
+    └── RankLostError                                  another process has died or hangs
+"""
 
 from __future__ import annotations
 
 from typing import Sequence
 
+from hfl_checkpoint._checkpoint_error import CheckpointError
+from hfl_checkpoint._rank_errors import RankFailedError, RankLostError, WorldSizeError
+from hfl_checkpoint._state_errors import (
+    IncompleteModelError,
+    SnapshotChangedError,
+    StateMismatchError,
+    UnknownTypeError,
+)
 from hfl_core import (
     ConflictError,
-    HflError,
     IncompatibleStateError,
     IntegrityError,
-    NetworkError,
     NotFoundError,
     ValidationError,
 )
@@ -33,10 +60,6 @@ __all__ = [
     "UntrustedPickleError",
     "WorldSizeError",
 ]
-
-
-class CheckpointError(HflError):
-    """The base of every error of this package."""
 
 
 class AlreadyPublishingError(CheckpointError, ConflictError):
@@ -158,28 +181,6 @@ class CheckpointExistsError(CheckpointError, ConflictError, FileExistsError):
         self.directory = directory
 
 
-class IncompleteModelError(CheckpointError, ValidationError):
-    """The state of a model lacks tensors, or holds empty ones where the model has a shape.
-
-    Args:
-        component: The model's name.
-        problems: What is missing or empty, one clause each.
-    """
-
-    def __init__(self, component: str, problems: Sequence[str]) -> None:
-        shown = list(problems[:8])
-        if len(problems) > len(shown):
-            shown.append(f"and {len(problems) - len(shown)} more")
-        super().__init__(
-            f"The state of {component!r} is not all there: {'; '.join(shown)}.",
-            hint="Gather sharded parameters before saving (deepspeed.zero.GatheredParameters, or a "
-            "full state dict of FSDP). What is left out on purpose belongs into the model's "
-            "_keys_to_ignore_on_save.",
-        )
-        self.component = component
-        self.problems = tuple(problems)
-
-
 class MissingComponentError(CheckpointError, IncompatibleStateError):
     """Something that should be restored is not in the checkpoint.
 
@@ -232,44 +233,6 @@ class NoModelError(CheckpointError, ValidationError):
         self.models = tuple(models)
 
 
-class RankFailedError(CheckpointError, ConflictError):
-    """Something went wrong on one of several processes, so that all of them raise this.
-
-    What is an error of ours there is raised everywhere as what it is, with the rank in its message.
-
-    Args:
-        rank: On which.
-        cause: What went wrong there, as it is written in code.
-    """
-
-    def __init__(self, rank: int, cause: str) -> None:
-        super().__init__(
-            f"On rank {rank}: {cause}.",
-            hint="Nothing was committed or changed. The output of that rank shows where it comes from.",
-        )
-        self.rank = rank
-        self.cause = cause
-
-
-class RankLostError(CheckpointError, NetworkError):
-    """Another process of the run has died, hangs, or does something else than this one.
-
-    Args:
-        cause: What the connection to it says.
-        seconds: How long it was waited for, at most.
-    """
-
-    def __init__(self, cause: str, *, seconds: float) -> None:
-        super().__init__(
-            f"The processes of this run cannot agree: another one has ended, or did not come within "
-            f"{seconds:g} s ({cause}).",
-            hint="Nothing was committed. Every process has to save, restore and load at the same points; "
-            "start all of them again to go on from the newest checkpoint.",
-        )
-        self.cause = cause
-        self.seconds = seconds
-
-
 class SaveSkippedError(CheckpointError, ConflictError):
     """A save that waited for an earlier one gave way to a newer one, as ``when_busy="coalesce"`` says.
 
@@ -286,70 +249,6 @@ class SaveSkippedError(CheckpointError, ConflictError):
         )
         self.step = step
         self.newer = newer
-
-
-class SnapshotChangedError(CheckpointError, ConflictError):
-    """Tensors were changed between the call that saves and the next optimizer step, by something else.
-
-    Parameters of a saved optimizer are copied while the training goes on; what a forward pass or an
-    optimizer does is taken care of. Nothing was committed: a checkpoint never mixes two moments.
-
-    Args:
-        tensors: Which, as they would be written in Python: ``"model['weight']"``.
-    """
-
-    def __init__(self, tensors: Sequence[str]) -> None:
-        shown = ", ".join(tensors[:3])
-        more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
-        super().__init__(
-            f"{shown}{more} changed after the call that saves and before the next optimizer step, "
-            "so the state of that moment was not saved.",
-            hint="Change parameters by hand before saving or after the next step, or pass "
-            "snapshot='eager' to CheckpointManager.",
-        )
-        self.tensors = tuple(tensors)
-
-
-class StateMismatchError(CheckpointError, IncompatibleStateError):
-    """A saved component does not fit the live object it should go into.
-
-    Args:
-        component: The component's name.
-        differences: What differs, one clause each.
-        hint: What to do about it.
-    """
-
-    def __init__(
-        self, component: str, differences: Sequence[str], *, hint: str | None = None
-    ) -> None:
-        shown = list(differences[:8])
-        if len(differences) > len(shown):
-            shown.append(f"and {len(differences) - len(shown)} more")
-        super().__init__(
-            f"The saved {component!r} does not fit the live one: {'; '.join(shown)}.",
-            hint=hint
-            or "Build the same objects as when it was saved, or use load() for the raw state.",
-        )
-        self.component = component
-        self.differences = tuple(differences)
-
-
-class UnknownTypeError(CheckpointError, ValidationError, TypeError):
-    """A state holds a value that cannot be written without pickle.
-
-    Args:
-        path: Where in the state, as it would be written in Python: ``"scheduler['fn']"``.
-        found: What is there, in words.
-        hint: What to do about it.
-    """
-
-    def __init__(self, path: str, found: str, *, hint: str | None = None) -> None:
-        super().__init__(
-            f"{path} is {found}, which a checkpoint cannot hold.",
-            hint=hint or "Leave it out of the state, or teach the codec with register_codec().",
-        )
-        self.path = path
-        self.found = found
 
 
 class UntrustedPickleError(CheckpointError, ValidationError):
@@ -370,43 +269,3 @@ class UntrustedPickleError(CheckpointError, ValidationError):
         )
         self.file = file
         self.found = tuple(found)
-
-
-class WorldSizeError(StateMismatchError):
-    """A checkpoint was saved by another number of processes, and something in it depends on that.
-
-    Args:
-        component: The component that does.
-        differences: What keeps it from being restored, one clause each.
-        saved: How many processes saved it.
-        found: How many there are now.
-        components: Everything of which each process has its own.
-    """
-
-    def __init__(
-        self,
-        component: str,
-        differences: Sequence[str],
-        *,
-        saved: int,
-        found: int,
-        components: Sequence[str],
-    ) -> None:
-        apart = f" or pass allow_missing={set(components)!r}" if components else ""
-        super().__init__(
-            component,
-            [f"it was saved by {_processes(saved)}, and there {_are(found)} now", *differences],
-            hint=f"Start {_processes(saved)}, or say that the run may go on differently: a TrainingState with "
-            f"on_change='override' carries the position over{apart and ','}{apart} to leave them as they "
-            "are.",
-        )
-        self.saved = saved
-        self.found = found
-
-
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
-
-
-def _are(count: int) -> str:
-    return f"{'is' if count == 1 else 'are'} {_processes(count)}"

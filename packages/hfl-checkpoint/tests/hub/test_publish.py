@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 
 import pytest
 import torch
@@ -281,3 +282,13 @@ def test_the_training_is_told_nothing_when_the_hub_fails(hub, train, queue, capl
     with caplog.at_level(logging.WARNING):
         train(1, 2, 3, hub_wait=0, broken=500)
     assert len(pending(queue())) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere users are found in another way")
+def test_a_user_without_a_home_publishes(train, monkeypatch, remote) -> None:
+    import pwd
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a container that runs as a bare number
+    train(1)
+    assert remote.names == ["step-00000001"]

@@ -275,6 +275,29 @@ def test_a_broken_index_costs_requests_and_nothing_else(
     assert elsewhere().resume(**live().components).checkpoint.step == 2
 
 
+@pytest.mark.parametrize(
+    "lies", [{"sequence": 99}, {"step": 3}, {"run_id": "0" * 32}, {"metrics": {"loss": 0.0}}]
+)
+def test_an_index_that_was_edited_and_signed_does_not_decide(
+    train, elsewhere, live, repo, remote, lies
+) -> None:
+    train(1, 2)
+    index = remote.latest
+    del index["self_digest"]
+    (entry,) = (item for item in index["checkpoints"] if item["step"] == 1)
+    entry.update(lies)
+    data = _canonical.dump({**index, "latest": entry["name"]})
+    repo.commit({"checkpoints/latest.json": data}, message="Edit", revision="checkpoints")
+    if "metrics" in lies:
+        promoted = elsewhere().promote("best:loss", dry_run=True)
+        assert promoted.checkpoint == "step-00000002"
+    state = live()
+    report = elsewhere().resume(**state.components)
+    assert (report.checkpoint.step, state.stands_at) == (2, 2)
+    best = elsewhere().pull("best:loss")
+    assert (best.step, best.metrics) == (2, {"loss": 1 / 3})
+
+
 def test_a_weight_that_was_replaced_on_the_hub_is_noticed(
     train, elsewhere, live, repo, remote
 ) -> None:

@@ -74,6 +74,9 @@ def load_settings(
 
 _Layer = Mapping[str, "tuple[Any, str]"]
 
+# What Debian calls the home of a user who has none; nobody can make it, so that nothing is read there.
+_NO_HOME = Path("/nonexistent")
+
 
 @dataclass(frozen=True)
 class SettingsFiles:
@@ -134,28 +137,33 @@ def user_config_file(environ: Mapping[str, str] | None = None) -> Path:
     """Return where the user's own settings are, whether the file exists or not."""
     from platformdirs import user_config_path
 
-    return (
-        _xdg("XDG_CONFIG_HOME", environ, user_config_path("hfl", appauthor=False)) / "config.toml"
-    )
+    return _xdg("XDG_CONFIG_HOME", environ, user_config_path) / "config.toml"
 
 
 def user_cache_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Return the default of the setting `cache_dir`."""
     from platformdirs import user_cache_path
 
-    return _xdg("XDG_CACHE_HOME", environ, user_cache_path("hfl", appauthor=False))
+    return _xdg("XDG_CACHE_HOME", environ, user_cache_path)
 
 
-def _xdg(variable: str, environ: Mapping[str, str] | None, otherwise: Path) -> Path:
+def _xdg(variable: str, environ: Mapping[str, str] | None, otherwise: Callable[..., Path]) -> Path:
     # platformdirs honours XDG on Linux only; people set it on macOS too, and mean it.
     value = (os.environ if environ is None else environ).get(variable, "")
-    return Path(value) / "hfl" if Path(value).is_absolute() else otherwise
+    if Path(value).is_absolute():
+        return Path(value) / "hfl"
+    try:
+        found = otherwise("hfl", appauthor=False)
+    except RuntimeError:
+        found = _NO_HOME / "hfl"
+    # A container that runs as a number without a name has no home; older releases leave the mark of it.
+    return _NO_HOME / "hfl" if found.parts[0] == "~" else found
 
 
 def _upwards(directory: Path) -> Iterator[Path]:
     try:
         home: Path | None = Path.home()
-    except RuntimeError:
+    except (KeyError, RuntimeError):  # this user has none; Python 3.8 says so with a KeyError
         home = None
     for folder in [directory, *directory.parents]:
         if folder != directory and _is_everybodys(folder):

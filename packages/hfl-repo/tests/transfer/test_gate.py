@@ -3,10 +3,14 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 import pickle
 import random
 import struct
+import subprocess
+import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -190,10 +194,43 @@ def test_an_archive_that_explodes_is_found_and_not_unpacked(look, tmp_path) -> N
     assert look("bomb.zip", bytes(data)) == [("archive", "")]
 
 
+# In a process of its own, which may have so much memory and no more.
+LOOK = """
+import pathlib, resource, sys
+from hfl_repo._transfer._gate import inspect_file
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+print(list(inspect_file("x.xz", pathlib.Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
+def test_a_header_that_asks_for_all_memory_does_not_stop_an_upload(tmp_path) -> None:
+    data = bytearray(lzma.compress(b"x" * 1000))
+    header = 12 + 4 * (data[12] + 1)  # .xz file format, 3.1: its real size is 4 * (stored + 1)
+    data[data.index(b"\x21\x01", 12) + 2] = 40  # LZMA2 with a dictionary of 4 GiB - 1
+    data[header - 4 : header] = struct.pack("<I", zlib.crc32(bytes(data[12 : header - 4])))
+    place = tmp_path / "x.xz"
+    place.write_bytes(bytes(data))
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, str(place)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_what_cannot_be_unpacked_is_told_and_does_not_stop_an_upload(look, caplog) -> None:
     assert look("broken.gz", b"\x1f\x8b\x08\x00" + b"\0" * 50) == []
     assert look("broken.zip", b"PK\x03\x04" + b"\0" * 50) == []
     assert caplog.text.count("could not be looked at") == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere users are found in another way")
+def test_a_user_without_a_home_has_no_path_in_it(look, monkeypatch) -> None:
+    import pwd
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a container that runs as a bare number
+    assert look("config.json", '{"x": 1}') == []
+    assert look("config.json", '{"x": "/home/alice/x"}')[0] == ("home-path", "line 1")
 
 
 def test_findings_are_many_but_not_endless(look) -> None:

@@ -81,6 +81,8 @@ def _is_count(draft: Draft, key: str, item: Any) -> bool:
     """Take a number that says the step or the epoch."""
     if isinstance(item, bool) or not isinstance(item, (int, float)):
         return False
+    if item < 0 or item % 1 != 0:  # half an epoch, and NaN and infinity, whose remainder is NaN
+        return False
     if key in _STEP and draft.step is None:
         draft.step = int(item)
     elif key in _EPOCH and draft.epoch is None:

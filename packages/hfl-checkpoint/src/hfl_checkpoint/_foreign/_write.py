@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 
 from hfl_checkpoint import _codec, _configs, _optimizers, _pretrained
+from hfl_checkpoint._arguments import require_step
 from hfl_checkpoint._component_files import Storage
 from hfl_checkpoint._components import MAPPING, MODEL, OPTIMIZER, Captured
 from hfl_checkpoint._naming import DEFAULT_PATTERN, Naming
@@ -35,6 +36,7 @@ def write(
             "The checkpoint does not say after which step it was saved.",
             hint="Pass step=, or --step to the command: the number of optimizer steps taken.",
         )
+    require_step(step)
     run = RunDirectory(directory)
     scan = run.scan()
     if scan.checkpoints or scan.foreign or scan.unreadable or scan.newer:

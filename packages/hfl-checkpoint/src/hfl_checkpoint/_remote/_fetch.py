@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, List
 from hfl_checkpoint._checkpoint import Checkpoint, describe
 from hfl_checkpoint._manifest import MANIFEST, read_manifest
 from hfl_checkpoint._remote._address import FOLDER
+from hfl_checkpoint._remote._state import require_as_told
 from hfl_checkpoint._staging import free_name, staged
 from hfl_checkpoint._verify import verify
 from hfl_checkpoint.errors import CheckpointDamagedError
@@ -43,6 +44,7 @@ def fetch(
 
     Raises:
         CheckpointDamagedError: It is damaged on the Hub.
+        MisleadingIndexError: It is not what the index says.
         NetworkError: It cannot be fetched.
         DiskSpaceError: There is no room for it.
     """
@@ -59,6 +61,7 @@ def fetch(
                     item.name, [f"on the Hub, {problem}" for problem in report.problems]
                 )
             manifest = read_manifest(stage)
+            require_as_told(item, manifest)
             for path in stage.rglob("*"):
                 if path.is_dir():
                     run.files.sync_directory(path)

@@ -4,7 +4,8 @@ checkpoints/<name>/…          a checkpoint, file by file as it is on disk
 checkpoints/latest.json       the newest one's name, and what the manifests say, for whoever lists
 
 The manifests are the truth. An entry of the index counts only while it names the very manifest that
-the branch holds; so an index that was damaged, or edited by hand, costs requests and nothing else.
+the branch holds, and what is fetched has to be what its entry says; so an index that was damaged, or
+edited by hand, costs requests and nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import dataclasses
 import datetime
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence, Tuple, TypeVar
 
 from hfl_checkpoint import _canonical
 from hfl_checkpoint._checkpoint import Checkpoint, describe
@@ -30,6 +31,8 @@ INDEX = f"{FOLDER}/latest.json"
 
 # Smaller files travel inside the commit; knowing their digests would save nothing.
 _LARGE_BYTES = 1 << 16
+
+_T = TypeVar("_T")
 
 _log = get_logger(__name__)
 
@@ -113,12 +116,17 @@ class RemoteState:
         }
 
 
-def read_state(repo: RepoManager, revision: str) -> RemoteState:
+class MisleadingIndexError(HflError):
+    """The index names the manifest of a checkpoint, and says something else about it."""
+
+
+def read_state(repo: RepoManager, revision: str, *, without_index: bool = False) -> RemoteState:
     """Look at a branch: one listing, the index, and whatever manifests the index does not know.
 
     Args:
         repo: The repository.
         revision: The branch, tag or commit.
+        without_index: Read every manifest.
 
     Returns:
         What it holds.
@@ -129,7 +137,7 @@ def read_state(repo: RepoManager, revision: str) -> RemoteState:
         UnsupportedFormatError: A newer version of this package wrote the index.
     """
     tree = repo.tree(revision)
-    latest, known = _read_index(repo, tree)
+    latest, known = (None, {}) if without_index else _read_index(repo, tree)
     published: List[Published] = []
     damaged: Dict[str, HflError] = {}
     for path, file in tree.files.items():
@@ -150,6 +158,34 @@ def read_state(repo: RepoManager, revision: str) -> RemoteState:
             damaged[name] = error
     published.sort(key=lambda item: (item.checkpoint.run_id, item.checkpoint.sequence))
     return RemoteState(tree, tuple(published), damaged, latest)
+
+
+def trusting(repo: RepoManager, state: RemoteState, act: Callable[[RemoteState], _T]) -> _T:
+    """Do something with a branch; once more without its index, when that turns out to mislead."""
+    try:
+        return act(state)
+    except MisleadingIndexError as error:
+        _log.warning("%s Every manifest is read.", error.message)
+        return act(read_state(repo, state.tree.commit, without_index=True))
+
+
+def require_as_told(item: Published, manifest: Manifest) -> None:
+    """Compare what is known of a checkpoint with its manifest, which may come from an index.
+
+    Raises:
+        MisleadingIndexError: They differ.
+    """
+    told, truth = to_json(item), to_json(summarize(item.name, manifest, item.manifest))
+    for key in truth.keys() - {
+        "pinned",
+        "labels",
+        "large",
+    }:  # those say how it is kept, not what it is
+        if told[key] != truth[key]:
+            raise MisleadingIndexError(
+                f"{INDEX} was edited: it says {key}={told[key]!r} of {item.name!r}, whose manifest "
+                f"says {truth[key]!r}."
+            )
 
 
 def summarize(

@@ -27,11 +27,17 @@ def cache_folder() -> Path:
     """Return where the Hub's clients keep downloads, by the environment as it is now."""
     explicit = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if explicit:
-        return Path(os.path.expandvars(explicit)).expanduser()
+        return _expanded(explicit)
     home = os.environ.get("HF_HOME")
     if not home:
         home = f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
-    return Path(os.path.expandvars(home)).expanduser() / "hub"
+    return _expanded(home) / "hub"
+
+
+def _expanded(text: str) -> Path:
+    # As the Hub's own client does it: who has no home gets a folder called "~", where pathlib would raise.
+    expanded = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111  # as said
+    return Path(expanded)
 
 
 class RepoCache:

@@ -31,7 +31,8 @@ _COMPRESSED: Mapping[bytes, Callable[[IO[bytes]], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
-_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+# A header may ask for more memory than there is, whatever the size of the file.
+_BROKEN = (OSError, EOFError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 class Readable(Protocol):

@@ -36,7 +36,10 @@ def find_home_paths(text: str) -> Iterator[tuple[int, str]]:
         user = found.group("user") or found.group("name") or ""
         if user.lower() not in _ANYBODY:
             yield found.start(), "a path in somebody's home folder"
-    own = str(Path.home())
+    try:
+        own = str(Path.home())
+    except (KeyError, RuntimeError):  # this user has none; Python 3.8 says so with a KeyError
+        return
     if len(Path(own).parts) < 2 or _HOMES.match(own):
         return
     for found in re.finditer(rf"(?<![\w.~/-]){re.escape(own)}(?=[/\\\s\"']|$)", text):
