@@ -116,10 +116,33 @@ if TYPE_CHECKING:
     from hfl_core import log_fields as log_fields
     from hfl_core import redact as redact
     from hfl_core import set_log_context as set_log_context
+    from hfl_datasets import ColumnDrift as ColumnDrift
+    from hfl_datasets import DatasetDiff as DatasetDiff
+    from hfl_datasets import DatasetManager as DatasetManager
+    from hfl_datasets import DatasetStream as DatasetStream
     from hfl_datasets import DatasetValidationError as DatasetValidationError
+    from hfl_datasets import DatasetVersion as DatasetVersion
+    from hfl_datasets import Expectation as Expectation
+    from hfl_datasets import Finding as Finding
+    from hfl_datasets import RowChanges as RowChanges
     from hfl_datasets import RowCountError as RowCountError
     from hfl_datasets import SchemaMismatchError as SchemaMismatchError
+    from hfl_datasets import Source as Source
+    from hfl_datasets import SourceNotFoundError as SourceNotFoundError
+    from hfl_datasets import SplitDiff as SplitDiff
     from hfl_datasets import SplitNotFoundError as SplitNotFoundError
+    from hfl_datasets import SplitSource as SplitSource
+    from hfl_datasets import UnreadableDataError as UnreadableDataError
+    from hfl_datasets import UnsupportedSourceError as UnsupportedSourceError
+    from hfl_datasets import UploadReport as UploadReport
+    from hfl_datasets import ValidationReport as ValidationReport
+    from hfl_datasets import check_splits as check_splits
+    from hfl_datasets import create_splits as create_splits
+    from hfl_datasets import load_expectations as load_expectations
+    from hfl_datasets import open_configs as open_configs
+    from hfl_datasets import open_source as open_source
+    from hfl_datasets import rename_splits as rename_splits
+    from hfl_datasets import validate_dataset as validate_dataset
     from hfl_integrations import AcceleratedCheckpoints as AcceleratedCheckpoints
     from hfl_integrations import CompetingCheckpointsError as CompetingCheckpointsError
     from hfl_integrations import FabricCheckpoints as FabricCheckpoints
@@ -158,12 +181,37 @@ if TYPE_CHECKING:
     from hfl_metadata import SubmoduleInfo as SubmoduleInfo
     from hfl_metadata import capture as capture
     from hfl_metadata import read_metadata as read_metadata
+    from hfl_registry import AdapterEntry as AdapterEntry
+    from hfl_registry import AdapterMismatchError as AdapterMismatchError
+    from hfl_registry import AdapterRecord as AdapterRecord
+    from hfl_registry import BasePin as BasePin
+    from hfl_registry import Check as Check
+    from hfl_registry import Merged as Merged
+    from hfl_registry import MergeError as MergeError
+    from hfl_registry import MergePlan as MergePlan
+    from hfl_registry import ModelCard as ModelCard
+    from hfl_registry import ModelRegistry as ModelRegistry
     from hfl_registry import ModelValidationError as ModelValidationError
+    from hfl_registry import Published as Published
+    from hfl_registry import PublishedModel as PublishedModel
+    from hfl_registry import Quantization as Quantization
+    from hfl_registry import QuantizedMergeError as QuantizedMergeError
+    from hfl_registry import Registration as Registration
+    from hfl_registry import RegistrationConflictError as RegistrationConflictError
     from hfl_registry import RoundTripError as RoundTripError
+    from hfl_registry import Stage as Stage
+    from hfl_registry import StageMove as StageMove
+    from hfl_registry import StageNotFoundError as StageNotFoundError
     from hfl_registry import UnpinnedBaseError as UnpinnedBaseError
     from hfl_registry import UnportableCodeError as UnportableCodeError
+    from hfl_registry import ValidationReport as ValidationReport
+    from hfl_registry import make_card as make_card
+    from hfl_registry import merge_adapters as merge_adapters
+    from hfl_registry import plan_merge as plan_merge
+    from hfl_registry import quantization_of as quantization_of
     from hfl_repo import Card as Card
     from hfl_repo import CardConflictError as CardConflictError
+    from hfl_repo import CardDraft as CardDraft
     from hfl_repo import CardUpdate as CardUpdate
     from hfl_repo import Change as Change
     from hfl_repo import Commit as Commit
@@ -204,17 +252,23 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "AcceleratedCheckpoints": "hfl_integrations",
+    "AdapterEntry": "hfl_registry",
+    "AdapterMismatchError": "hfl_registry",
+    "AdapterRecord": "hfl_registry",
     "AlreadyPublishingError": "hfl_checkpoint",
     "AtSteps": "hfl_checkpoint",
     "AuthError": "hfl_core",
     "AuthManager": "hfl_auth",
     "BackendInfo": "hfl_metadata",
+    "BasePin": "hfl_registry",
     "BeforeDeadline": "hfl_checkpoint",
     "BestMetric": "hfl_state",
     "Card": "hfl_repo",
     "CardConflictError": "hfl_repo",
+    "CardDraft": "hfl_repo",
     "CardUpdate": "hfl_repo",
     "Change": "hfl_repo",
+    "Check": "hfl_registry",
     "Checkpoint": "hfl_checkpoint",
     "CheckpointDamagedError": "hfl_checkpoint",
     "CheckpointError": "hfl_checkpoint",
@@ -222,6 +276,7 @@ _EXPORTS = {
     "CheckpointManager": "hfl_checkpoint",
     "CheckpointNotFoundError": "hfl_checkpoint",
     "CleanupPlan": "hfl_checkpoint",
+    "ColumnDrift": "hfl_datasets",
     "Commit": "hfl_repo",
     "CompetingCheckpointsError": "hfl_integrations",
     "ConfigError": "hfl_core",
@@ -230,7 +285,11 @@ _EXPORTS = {
     "CpuInfo": "hfl_metadata",
     "Credential": "hfl_auth",
     "DataSource": "hfl_metadata",
+    "DatasetDiff": "hfl_datasets",
+    "DatasetManager": "hfl_datasets",
+    "DatasetStream": "hfl_datasets",
     "DatasetValidationError": "hfl_datasets",
+    "DatasetVersion": "hfl_datasets",
     "Decision": "hfl_checkpoint",
     "DeviceCode": "hfl_auth",
     "DiskSpaceError": "hfl_core",
@@ -240,9 +299,11 @@ _EXPORTS = {
     "EveryEpochs": "hfl_checkpoint",
     "EveryMinutes": "hfl_checkpoint",
     "EverySteps": "hfl_checkpoint",
+    "Expectation": "hfl_datasets",
     "FabricCheckpoints": "hfl_integrations",
     "Fault": "hfl_localhub",
     "Faults": "hfl_localhub",
+    "Finding": "hfl_datasets",
     "GatedRepoError": "hfl_repo",
     "GitInfo": "hfl_metadata",
     "GitattributesUpdate": "hfl_repo",
@@ -273,11 +334,16 @@ _EXPORTS = {
     "LoginError": "hfl_auth",
     "MalformedTokenError": "hfl_auth",
     "MemoryInfo": "hfl_metadata",
+    "MergeError": "hfl_registry",
+    "MergePlan": "hfl_registry",
+    "Merged": "hfl_registry",
     "MetadataChange": "hfl_metadata",
     "MetadataDiff": "hfl_metadata",
     "MissingComponentError": "hfl_checkpoint",
     "MissingExtraError": "hfl_core",
+    "ModelCard": "hfl_registry",
     "ModelInfo": "hfl_metadata",
+    "ModelRegistry": "hfl_registry",
     "ModelValidationError": "hfl_registry",
     "ModuleInfo": "hfl_metadata",
     "Naming": "hfl_checkpoint",
@@ -302,8 +368,12 @@ _EXPORTS = {
     "ProgressUpdate": "hfl_core",
     "PromotionReport": "hfl_checkpoint",
     "PublishReport": "hfl_checkpoint",
+    "Published": "hfl_registry",
+    "PublishedModel": "hfl_registry",
     "PullRequest": "hfl_repo",
     "PythonInfo": "hfl_metadata",
+    "Quantization": "hfl_registry",
+    "QuantizedMergeError": "hfl_registry",
     "RankFailedError": "hfl_checkpoint",
     "RankLostError": "hfl_checkpoint",
     "RateLimitError": "hfl_core",
@@ -311,6 +381,8 @@ _EXPORTS = {
     "Ref": "hfl_repo",
     "RefExistsError": "hfl_repo",
     "RefUsage": "hfl_repo",
+    "Registration": "hfl_registry",
+    "RegistrationConflictError": "hfl_registry",
     "RemoteFile": "hfl_repo",
     "RepoArchivedError": "hfl_repo",
     "RepoExistsError": "hfl_repo",
@@ -326,6 +398,7 @@ _EXPORTS = {
     "RevisionNotFoundError": "hfl_repo",
     "RngState": "hfl_state",
     "RoundTripError": "hfl_registry",
+    "RowChanges": "hfl_datasets",
     "RowCountError": "hfl_datasets",
     "RunClock": "hfl_metadata",
     "RunMetadata": "hfl_metadata",
@@ -337,9 +410,16 @@ _EXPORTS = {
     "Settings": "hfl_core",
     "ShuffleBuffer": "hfl_state",
     "SnapshotChangedError": "hfl_checkpoint",
+    "Source": "hfl_datasets",
+    "SourceNotFoundError": "hfl_datasets",
     "SourceReport": "hfl_auth",
     "Span": "hfl_core",
+    "SplitDiff": "hfl_datasets",
     "SplitNotFoundError": "hfl_datasets",
+    "SplitSource": "hfl_datasets",
+    "Stage": "hfl_registry",
+    "StageMove": "hfl_registry",
+    "StageNotFoundError": "hfl_registry",
     "StateMismatchError": "hfl_checkpoint",
     "StorageReport": "hfl_repo",
     "StoredFile": "hfl_repo",
@@ -353,12 +433,17 @@ _EXPORTS = {
     "UnknownTypeError": "hfl_checkpoint",
     "UnpinnedBaseError": "hfl_registry",
     "UnportableCodeError": "hfl_registry",
+    "UnreadableDataError": "hfl_datasets",
     "UnsafeUploadError": "hfl_repo",
     "UnsupportedFormatError": "hfl_checkpoint",
     "UnsupportedFrameworkError": "hfl_integrations",
+    "UnsupportedSourceError": "hfl_datasets",
     "UntrustedPickleError": "hfl_checkpoint",
     "UploadConflictError": "hfl_repo",
+    "UploadReport": "hfl_datasets",
     "ValidationError": "hfl_core",
+    "ValidationReport": "hfl_datasets",
+    "ValidationReport": "hfl_registry",
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
     "Vote": "hfl_checkpoint",
@@ -366,8 +451,10 @@ _EXPORTS = {
     "WrongAccountError": "hfl_auth",
     "WrongEndpointError": "hfl_auth",
     "capture": "hfl_metadata",
+    "check_splits": "hfl_datasets",
     "clean_token": "hfl_auth",
     "configure_logging": "hfl_core",
+    "create_splits": "hfl_datasets",
     "export_checkpoint": "hfl_checkpoint",
     "export_for_accelerate": "hfl_integrations",
     "export_for_lightning": "hfl_integrations",
@@ -376,16 +463,25 @@ _EXPORTS = {
     "get_logger": "hfl_core",
     "import_checkpoint": "hfl_checkpoint",
     "keep_from": "hfl_checkpoint",
+    "load_expectations": "hfl_datasets",
     "load_lightning_model": "hfl_integrations",
     "load_settings": "hfl_core",
     "log_context": "hfl_core",
     "log_fields": "hfl_core",
+    "make_card": "hfl_registry",
     "mask_token": "hfl_auth",
+    "merge_adapters": "hfl_registry",
+    "open_configs": "hfl_datasets",
+    "open_source": "hfl_datasets",
+    "plan_merge": "hfl_registry",
+    "quantization_of": "hfl_registry",
     "read_metadata": "hfl_metadata",
     "redact": "hfl_core",
     "register_codec": "hfl_checkpoint",
+    "rename_splits": "hfl_datasets",
     "run_overview": "hfl_checkpoint",
     "set_log_context": "hfl_core",
+    "validate_dataset": "hfl_datasets",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # noqa: PLE0604  # the names are strings, unpacked
