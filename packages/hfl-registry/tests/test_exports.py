@@ -30,7 +30,7 @@ PUBLIC = {
     "StageNotFoundError",
     "UnpinnedBaseError",
     "UnportableCodeError",
-    "ValidationReport",
+    "ModelValidationReport",
     "__version__",
     "make_card",
     "merge_adapters",

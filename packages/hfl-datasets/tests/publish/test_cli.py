@@ -63,10 +63,10 @@ def test_upload_list_versions_diff_and_download(cli, flowers, tmp_path) -> None:
 
 def test_the_card_is_shown_and_changed(cli, flowers) -> None:
     published(cli, flowers, "--no-verify")
-    code, out, _ = cli("card", flowers)
+    _, out, _ = cli("card", flowers)
     assert out.startswith("---\n")
     assert "## Statistics" in out
-    code, out, err = cli("card", flowers, "--set", "language=[en]", "--format", "json")
+    _, out, err = cli("card", flowers, "--set", "language=[en]", "--format", "json")
     assert json.loads(out)["changed"] == ["language"], err
     _, out, _ = cli("card", flowers, "--format", "json")
     assert json.loads(out)["metadata"]["language"] == ["en"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hfl_registry._registrations import Registration as Registration
     from hfl_registry._registry import ModelRegistry as ModelRegistry
     from hfl_registry._report import Check as Check
-    from hfl_registry._report import ValidationReport as ValidationReport
+    from hfl_registry._report import ModelValidationReport as ModelValidationReport
     from hfl_registry._sending import Published as Published
     from hfl_registry.errors import AdapterMismatchError as AdapterMismatchError
     from hfl_registry.errors import MergeError as MergeError
@@ -63,7 +63,7 @@ _EXPORTS = {
     "StageNotFoundError": ".errors",
     "UnpinnedBaseError": ".errors",
     "UnportableCodeError": ".errors",
-    "ValidationReport": "._report",
+    "ModelValidationReport": "._report",
     "make_card": "._card",
     "merge_adapters": "._adapters._merge",
     "plan_merge": "._adapters._merge",

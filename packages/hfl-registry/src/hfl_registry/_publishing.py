@@ -16,7 +16,7 @@ from hfl_registry._loading import loading_lines
 from hfl_registry._preflight import preflight, unwrapped
 from hfl_registry._quantization import check_storable
 from hfl_registry._registrations import TABLE, Registration
-from hfl_registry._report import Check, ValidationReport
+from hfl_registry._report import Check, ModelValidationReport
 from hfl_registry._sending import Published, Sending, sent
 from hfl_registry._stage import Staged, stage
 from hfl_registry._validate import validate_staged
@@ -39,7 +39,7 @@ class Publishing(AdapterPublishing):
         config: Mapping[str, Any] | None = None,
         tolerance: float = 1e-5,
         timeout: float = 600.0,
-    ) -> ValidationReport:
+    ) -> ModelValidationReport:
         """Try what a stranger would get, without sending anything.
 
         The model is written as `publish` would, and loaded in a fresh process that is offline and in
@@ -239,8 +239,8 @@ def _auto_class(model: Any, registration: Registration | None) -> str:
     return head_of(type(model))
 
 
-def _failed(model: Any, error: HflError) -> ValidationReport:
+def _failed(model: Any, error: HflError) -> ModelValidationReport:
     problems = getattr(error, "problems", (error.message.rstrip("."),))
     name = "code" if hasattr(error, "missing") else "model"
     checks = tuple(Check(name, "failed", problem) for problem in problems)
-    return ValidationReport(type(model).__name__, checks)
+    return ModelValidationReport(type(model).__name__, checks)

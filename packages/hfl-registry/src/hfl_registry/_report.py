@@ -7,7 +7,7 @@ from typing import Literal, Tuple
 
 from hfl_registry.errors import ModelValidationError, RoundTripError
 
-__all__ = ["Check", "ValidationReport"]
+__all__ = ["Check", "ModelValidationReport"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Check:
 
 
 @dataclasses.dataclass(frozen=True)
-class ValidationReport:
+class ModelValidationReport:
     """What a validation found.
 
     Attributes:

@@ -11,7 +11,7 @@ from hfl_registry._card_sections import renewed
 
 if TYPE_CHECKING:
     from hfl_registry._card import ModelCard
-    from hfl_registry._report import ValidationReport
+    from hfl_registry._report import ModelValidationReport
     from hfl_registry._stage import Staged
     from hfl_repo import RepoManager, RepoTree, TransferReport
 
@@ -53,7 +53,7 @@ class Published:
     removed: Tuple[str, ...] = ()
     card_kept: Tuple[str, ...] = ()
     bytes_sent: int = 0
-    validation: ValidationReport | None = None
+    validation: ModelValidationReport | None = None
     is_dry_run: bool = False
 
 

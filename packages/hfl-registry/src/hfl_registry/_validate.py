@@ -14,7 +14,7 @@ from hfl_core import get_logger, redact
 from hfl_core.errors import ValidationError
 from hfl_registry._inputs import sample_inputs
 from hfl_registry._loading import loading_lines
-from hfl_registry._report import Check, ValidationReport
+from hfl_registry._report import Check, ModelValidationReport
 from hfl_registry._stage import Staged
 
 __all__ = ["validate_staged"]
@@ -39,7 +39,7 @@ def validate_staged(
     inputs: Mapping[str, Any] | None = None,
     tolerance: float = 1e-5,
     timeout: float = 600.0,
-) -> ValidationReport:
+) -> ModelValidationReport:
     """Load the files in a fresh process, and compare what they compute with the live model.
 
     Args:
@@ -78,7 +78,7 @@ def validate_staged(
                 _judged(check, difference, tolerance, text) if check.name == "outputs" else check
                 for check in checks
             ]
-    return ValidationReport(
+    return ModelValidationReport(
         name, tuple(checks), staged.files, staged.code.requirements, difference, tolerance
     )
 

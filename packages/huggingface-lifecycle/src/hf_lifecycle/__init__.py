@@ -192,6 +192,7 @@ if TYPE_CHECKING:
     from hfl_registry import ModelCard as ModelCard
     from hfl_registry import ModelRegistry as ModelRegistry
     from hfl_registry import ModelValidationError as ModelValidationError
+    from hfl_registry import ModelValidationReport as ModelValidationReport
     from hfl_registry import Published as Published
     from hfl_registry import PublishedModel as PublishedModel
     from hfl_registry import Quantization as Quantization
@@ -204,7 +205,6 @@ if TYPE_CHECKING:
     from hfl_registry import StageNotFoundError as StageNotFoundError
     from hfl_registry import UnpinnedBaseError as UnpinnedBaseError
     from hfl_registry import UnportableCodeError as UnportableCodeError
-    from hfl_registry import ValidationReport as ValidationReport
     from hfl_registry import make_card as make_card
     from hfl_registry import merge_adapters as merge_adapters
     from hfl_registry import plan_merge as plan_merge
@@ -345,6 +345,7 @@ _EXPORTS = {
     "ModelInfo": "hfl_metadata",
     "ModelRegistry": "hfl_registry",
     "ModelValidationError": "hfl_registry",
+    "ModelValidationReport": "hfl_registry",
     "ModuleInfo": "hfl_metadata",
     "Naming": "hfl_checkpoint",
     "NetworkError": "hfl_core",
@@ -443,7 +444,6 @@ _EXPORTS = {
     "UploadReport": "hfl_datasets",
     "ValidationError": "hfl_core",
     "ValidationReport": "hfl_datasets",
-    "ValidationReport": "hfl_registry",
     "VerifyReport": "hfl_checkpoint",
     "VisibilityMismatchError": "hfl_repo",
     "Vote": "hfl_checkpoint",

@@ -19,7 +19,7 @@ from hfl_registry._adapters._write import write_adapters
 from hfl_registry._base import RegistryBase
 from hfl_registry._card import make_card
 from hfl_registry._inputs import sample_inputs
-from hfl_registry._report import Check, ValidationReport
+from hfl_registry._report import Check, ModelValidationReport
 from hfl_registry.errors import UnpinnedBaseError
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class AdapterPublishing(RegistryBase):
         *,
         inputs: Mapping[str, Any] | None,
         tolerance: float,
-    ) -> ValidationReport:
+    ) -> ModelValidationReport:
         """Load what is going to be published, and compare it with the live model."""
         name = type(live.get_base_model()).__name__
         record = AdapterRecord.read(folder)
@@ -239,13 +239,15 @@ class AdapterPublishing(RegistryBase):
         given = inputs or sample_inputs(live.get_base_model())
         if given is None:
             checks.append(Check("outputs", "skipped", "what its forward takes is not known"))
-            return ValidationReport(name, tuple(checks), tolerance=tolerance)
+            return ModelValidationReport(name, tuple(checks), tolerance=tolerance)
         expected, got = outputs_of(live, given), outputs_of(loaded, given)
         same = expected.shape == got.shape
         difference = float((expected - got).abs().max()) if same else float("inf")
         status: Any = "passed" if difference <= tolerance else "failed"
         checks.append(Check("outputs", status, f"they differ by up to {difference:g}"))
-        return ValidationReport(name, tuple(checks), difference=difference, tolerance=tolerance)
+        return ModelValidationReport(
+            name, tuple(checks), difference=difference, tolerance=tolerance
+        )
 
 
 def _folder_as_staged(folder: Path) -> Any:
