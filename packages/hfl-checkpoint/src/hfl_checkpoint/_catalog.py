@@ -42,7 +42,7 @@ class Catalog:
 
     @property
     def run_directory(self) -> RunDirectory:
-        """The run's directory, for the parts of this package."""
+        """The directory at work, for this package and integrations: which runs lie there, and which is ours."""
         return self._run
 
     def settle(self) -> None:

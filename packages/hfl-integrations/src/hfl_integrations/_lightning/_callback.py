@@ -331,10 +331,10 @@ class LifecycleCheckpoint(_Base):
         newest = manager.latest()
         if newest is None:
             return super()._find_last_checkpoints(trainer)
-        is_run = (
-            Path(manager.directory) / _places.RUN
-        ).is_file()  # stands for the newest that verifies
-        return {str(manager.directory if is_run else newest.path)}
+        is_run = (Path(manager.directory) / _places.RUN).is_file()
+        return {
+            str(manager.directory if is_run else newest.path)
+        }  # a run: its newest that verifies
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -380,17 +380,14 @@ class LifecycleCheckpoint(_Base):
         if trainer.fit_loop._should_accumulate() and within_epoch:
             return
         is_saved = saves.ask_policy(
-            lambda: self._next_path(trainer),
+            lambda: self._get_metric_interpolated_filepath_name(
+                self._monitor_candidates(trainer), trainer
+            ),
             weights_only=self.save_weights_only,
             within_epoch=within_epoch,
         )
         if is_saved:
             self._last_global_step_saved, self._last_checkpoint_saved = saves.written
-
-    def _next_path(self, trainer: Any) -> str:
-        return self._get_metric_interpolated_filepath_name(
-            self._monitor_candidates(trainer), trainer
-        )
 
     def _require_manager(self, trainer: Any) -> CheckpointManager:
         if self._manager is None:
