@@ -74,6 +74,14 @@ class Live:
         return int(found.pop())
 
 
+def _stop_measuring() -> None:
+    """End coverage in a fork: nobody would save what it finds, and an interrupt leaves its lock locked."""
+    coverage = sys.modules.get("coverage")
+    measuring = coverage.Coverage.current() if coverage is not None else None
+    if measuring is not None:
+        measuring.stop()
+
+
 class Children:
     """Forks of the test's process: real processes, without the seconds that importing torch takes."""
 
@@ -122,6 +130,7 @@ class Children:
             pid = os.fork()
         if pid == 0:
             try:
+                _stop_measuring()
                 torch.set_num_threads(1)
                 # The record of what is installed reads every distribution on the path, which takes
                 # longer than all the rest of a save; what the child needs is imported already.
