@@ -196,6 +196,17 @@ def test_records_say_which_run_and_step_they_belong_to(open_manager, live, run_p
     assert {"run", "run_id", "step"}.isdisjoint(log_fields())
 
 
+def test_a_manager_that_was_never_closed_lends_its_name_to_no_other_run(
+    open_manager, live, run_path
+):
+    train(open_manager(run_path / "first", save=EverySteps(2)), live, 1.0)
+    second = open_manager(run_path / "second", save=EverySteps(2))
+    train(second, live, 1.0, 1.0)
+    assert log_fields()["run"] == "second"
+    second.close()
+    assert "run" not in log_fields()
+
+
 def test_a_record_of_a_save_says_the_step_that_is_saved(run_path, live, caplog):
     steps: List[Any] = []
 

@@ -268,11 +268,14 @@ def test_of_two_commands_with_one_name_the_first_is_used_and_the_other_named(
 
 
 def test_a_command_of_ours_cannot_be_taken_over(hfl: Run, install: Install):
-    # One whose package brings no command yet, so that there are two that claim it, not three.
+    # Of the package that it belongs to, whether that is installed beside this one or not.
     install("aaa", "a_cli", GOOD.replace("Look after animals", "Taken over"), model="a_cli:zoo")
     install("hfl-registry", "b_cli", GOOD.replace("Look after animals", "Ours"), model="b_cli:zoo")
     done = hfl("model", "--help")
-    assert "Ours." in done.stdout
+    assert done.returncode == 0
+    assert "Usage: hfl model" in done.stdout
+    assert "Taken over" not in done.stdout
+    assert "aaa also brings a command 'model'; the one of hfl-registry is used." in done.stderr
 
 
 def test_the_version_is_the_one_of_all_packages(hfl: Run):

@@ -92,7 +92,8 @@ def test_every_form_of_a_result_is_frozen(
     make_run("runs/digits", metrics={"loss": 0.25})
     command, arguments = FORMS[name]
     done = CliRunner().invoke(command, [*arguments, "--format", form], catch_exceptions=False)
-    assert _stable(done.stdout, tmp_path) == snapshot
+    # A column is as wide as the test's folder is long, which is frozen nowhere.
+    assert re.sub(" {3,}", "   ", _stable(done.stdout, tmp_path)) == snapshot
 
 
 def test_the_report_in_json_is_frozen(make_run: Any, tmp_path: Path, snapshot: Any):

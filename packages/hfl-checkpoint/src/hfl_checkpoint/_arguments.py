@@ -88,10 +88,11 @@ def check_rest(metadata: object, notify: object) -> None:
         raise ConfigError(f"metadata={metadata!r} is not a mapping.")
     if metadata and not all(isinstance(name, str) for name in metadata):
         raise ConfigError(f"metadata={metadata!r} is not a mapping of names to what is recorded.")
-    if notify is not None and not callable(notify):
+    is_messenger = callable(getattr(notify, "notify", None))
+    if notify is not None and not callable(notify) and not is_messenger:
         raise ConfigError(
             f"notify={notify!r} cannot be called.",
-            hint="Pass a function of one text: notify=print.",
+            hint="Pass a Notifier, or a function of one text: notify=print.",
         )
 
 

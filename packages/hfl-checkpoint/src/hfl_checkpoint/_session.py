@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+# The run that a manager named in the log's context last.
+_logged_last: Dict[str, Any] = {}
+
 
 @dataclasses.dataclass
 class Line:
@@ -102,7 +105,13 @@ class Session(Catalog):
         if not self._logged:
             known = log_fields()  # what the program has set itself stays as it is
             mine = {"run": self._run.path.name, "run_id": run_id}
-            self._logged = {name: value for name, value in mine.items() if name not in known}
+            # What somebody said stays; what a manager said that was never closed does not.
+            self._logged = {
+                name: value
+                for name, value in mine.items()
+                if name not in known or known[name] == _logged_last.get(name)
+            }
+            _logged_last.update(self._logged)
             self._logged["step"] = step
         set_log_context(**{**self._logged, "step": step})
 

@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 
+import huggingface_hub.constants
 import pyarrow as pa
 import pytest
 
@@ -34,7 +35,8 @@ def _clean(request, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")  # for processes that a test starts
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.chdir(tmp_path)
     if "hub" in request.fixturenames:
         running = request.getfixturevalue("hub")
