@@ -133,6 +133,15 @@ def _in_child(place: Path, absent: Any) -> None:
     _child.main()
 
 
+def _save_coverage() -> None:
+    """Keep what was measured in a fork, which ends without the handlers that would do it."""
+    coverage = sys.modules.get("coverage")
+    measuring = coverage.Coverage.current() if coverage is not None else None
+    if measuring is not None:
+        measuring.stop()
+        measuring.save()
+
+
 def _forked(function: Callable[[], None], answer: Path) -> Dict[str, Any]:
     with warnings.catch_warnings():
         # Newer Pythons warn of forks of processes with threads; torch's own have nothing to do here.
@@ -144,6 +153,7 @@ def _forked(function: Callable[[], None], answer: Path) -> Dict[str, Any]:
 
             torch.set_num_threads(1)
             function()
+            _save_coverage()
         except BaseException:
             traceback.print_exc()
             os._exit(1)
