@@ -27,7 +27,7 @@ VALUES = {
         {"a": st.none() | st.integers(0, 3), "b": st.text(max_size=3)}
     ),
     "dates": st.dates(),
-    "times": st.datetimes(),
+    "times": st.datetimes().map(lambda moment: moment.replace(fold=0)),  # which Arrow does not know
 }
 
 
