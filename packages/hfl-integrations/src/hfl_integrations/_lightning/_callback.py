@@ -380,14 +380,16 @@ class LifecycleCheckpoint(_Base):
         if trainer.fit_loop._should_accumulate() and within_epoch:
             return
         is_saved = saves.ask_policy(
-            lambda: self._get_metric_interpolated_filepath_name(
-                self._monitor_candidates(trainer), trainer
-            ),
+            lambda: self._next_path(trainer),
             weights_only=self.save_weights_only,
             within_epoch=within_epoch,
         )
         if is_saved:
             self._last_global_step_saved, self._last_checkpoint_saved = saves.written
+
+    def _next_path(self, trainer: Any) -> str:
+        candidates = self._monitor_candidates(trainer)
+        return self._get_metric_interpolated_filepath_name(candidates, trainer)
 
     def _require_manager(self, trainer: Any) -> CheckpointManager:
         if self._manager is None:
