@@ -376,11 +376,10 @@ class LifecycleCheckpoint(_Base):
         saves = self._saves
         if saves is None or not self._has_policy:
             return
-        trainer = saves.trainer
-        if trainer.fit_loop._should_accumulate() and within_epoch:
+        if within_epoch and saves.trainer.fit_loop._should_accumulate():
             return
         is_saved = saves.ask_policy(
-            lambda: self._next_path(trainer),
+            lambda: self._next_path(saves.trainer),
             weights_only=self.save_weights_only,
             within_epoch=within_epoch,
         )
